@@ -1,0 +1,99 @@
+//! The numbers that policies depend on: Dask's names, our defaults, units in the field names.
+//!
+//! Each is `--set NAME=VALUE` (for example `scheduler.worker-saturation=inf`), the environment
+//! variable `RDASK_SCHEDULER__WORKER_SATURATION`, or a key of the TOML file.
+
+/// One second in nanoseconds.
+pub const SECOND_NS: u64 = 1_000_000_000;
+/// One millisecond in nanoseconds.
+pub const MILLISECOND_NS: u64 = 1_000_000;
+
+/// Every number of both machines.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// Deaths of its worker that a task survives; one more ends it (KilledWorker).
+    pub allowed_failures: u32,
+    /// Slots per thread that root-ish tasks may fill on a worker; infinity: no queuing.
+    pub worker_saturation: f64,
+    /// Bytes a second between machines until measured.
+    pub bandwidth: u64,
+    /// Assumed size of a result of unknown size, bytes.
+    pub default_data_size_bytes: u64,
+    /// Assumed duration of a prefix that never ran.
+    pub unknown_task_duration_ns: u64,
+    /// Known durations by prefix.
+    pub default_task_durations_ns: Vec<(String, u64)>,
+    /// A worker silent for this long is lost.
+    pub worker_ttl_ns: u64,
+    /// A task that no worker can run errs after this long; 0 = never.
+    pub no_workers_timeout_ns: u64,
+    /// Times that a task may give itself back before it errs.
+    pub max_reschedules: u32,
+    /// Errors that a task survives when its attributes do not say (`--retries`).
+    pub default_retries: u32,
+    /// Round trip to a worker and back until measured.
+    pub round_trip_ns: u64,
+    /// Fraction of the memory limit for incoming transfers.
+    pub memory_transfer: f64,
+    /// Fraction of the memory limit (rss) at which a worker pauses.
+    pub memory_pause: f64,
+    /// Fraction of the memory limit (rss) at which the nanny ends the worker.
+    pub memory_terminate: f64,
+    /// Bytes in one `GatherDep`.
+    pub transfer_message_bytes_limit: u64,
+    /// Incoming transfers at once (Dask's `connections.outgoing`).
+    pub transfer_incoming_count_limit: u32,
+    /// Transfers served at once (Dask's `connections.incoming`).
+    pub transfer_outgoing_count_limit: u32,
+    /// Below this many incoming bytes the count limit does not throttle.
+    pub transfer_throttle_floor_bytes: u64,
+    /// First wait after a busy answer; doubles up to `busy_retry_max_ns`.
+    pub busy_retry_ns: u64,
+    /// Longest wait after a busy answer.
+    pub busy_retry_max_ns: u64,
+    /// Interval of find-missing on the worker.
+    pub find_missing_ns: u64,
+    /// Connecting may take this long.
+    pub connect_timeout_ns: u64,
+    /// A connection without progress for this long is dead.
+    pub tcp_timeout_ns: u64,
+    /// Transitions that a story keeps.
+    pub log_length: usize,
+    /// Erred tasks whose errors are kept whole.
+    pub erred_tasks: usize,
+    /// `validate()` after every event.
+    pub validate: bool,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            allowed_failures: 3,
+            worker_saturation: 1.1,
+            bandwidth: 100_000_000,
+            default_data_size_bytes: 1024,
+            unknown_task_duration_ns: 50 * MILLISECOND_NS,
+            default_task_durations_ns: Vec::new(),
+            worker_ttl_ns: 30 * SECOND_NS,
+            no_workers_timeout_ns: 60 * SECOND_NS,
+            max_reschedules: 1000,
+            default_retries: 0,
+            round_trip_ns: 200_000,
+            memory_transfer: 0.10,
+            memory_pause: 0.80,
+            memory_terminate: 0.95,
+            transfer_message_bytes_limit: 50_000_000,
+            transfer_incoming_count_limit: 50,
+            transfer_outgoing_count_limit: 10,
+            transfer_throttle_floor_bytes: 10_000_000,
+            busy_retry_ns: 5 * MILLISECOND_NS,
+            busy_retry_max_ns: SECOND_NS,
+            find_missing_ns: SECOND_NS / 2,
+            connect_timeout_ns: 30 * SECOND_NS,
+            tcp_timeout_ns: 30 * SECOND_NS,
+            log_length: 100_000,
+            erred_tasks: 1000,
+            validate: false,
+        }
+    }
+}

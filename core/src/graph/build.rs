@@ -1,0 +1,1 @@
+//! Graph building and checks.

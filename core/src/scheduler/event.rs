@@ -1,0 +1,183 @@
+//! What can happen to the scheduler core: the vocabulary in.
+
+use crate::graph::Graph;
+use crate::ids::{ClientId, RunId, TaskId, WorkerId};
+use crate::messages::{TaskError, TypeCode, WorkerRegistration, WorkerStatus};
+use std::sync::Arc;
+
+/// A graph and what somebody wants of it.
+#[derive(Clone, Debug)]
+pub struct GraphSubmission {
+    /// Who asks.
+    pub client: ClientId,
+    /// The checked graph. Its task numbers are the scheduler's (one graph a job).
+    pub graph: Arc<Graph>,
+    /// Position of each task in the static order.
+    pub order: Vec<u32>,
+    /// Tasks whose results the client wants.
+    pub wanted: Vec<TaskId>,
+    /// Tasks that must run once, results unwanted (Dask's fire-and-forget).
+    pub run_once: Vec<TaskId>,
+}
+
+/// An event of the scheduler core.
+#[derive(Clone, Debug)]
+pub enum SchedulerEvent {
+    /// A client is there (the batch job itself is client 0).
+    AddClient(ClientId),
+    /// A client is gone: all its wishes end.
+    RemoveClient(ClientId),
+    /// update-graph
+    UpdateGraph(Box<GraphSubmission>),
+    /// client-desires-keys
+    ClientDesiresKeys {
+        /// Who.
+        client: ClientId,
+        /// What.
+        tasks: Vec<TaskId>,
+    },
+    /// client-releases-keys
+    ClientReleasesKeys {
+        /// Who.
+        client: ClientId,
+        /// What.
+        tasks: Vec<TaskId>,
+    },
+    /// cancel-keys
+    CancelKeys {
+        /// Who.
+        client: ClientId,
+        /// What.
+        tasks: Vec<TaskId>,
+        /// Also what other clients want.
+        force: bool,
+        /// Why, for the others.
+        reason: String,
+    },
+    /// retry of erred tasks
+    Retry {
+        /// What.
+        tasks: Vec<TaskId>,
+    },
+    /// add-worker. The driver chose the number; a refusal comes as `RefuseWorker`.
+    AddWorker {
+        /// Number of this life.
+        worker: WorkerId,
+        /// What it says about itself.
+        registration: Box<WorkerRegistration>,
+    },
+    /// remove-worker: its stream ended, it was silent too long, or its nanny reported its death.
+    RemoveWorker {
+        /// Which.
+        worker: WorkerId,
+        /// Retired or told to close: no suspicion falls on its tasks.
+        expected: bool,
+        /// What its threads were running, from its nanny; none: unknown, all processing tasks count.
+        executing: Option<Vec<(TaskId, RunId)>>,
+        /// For messages, `died by signal 9` for example.
+        reason: String,
+    },
+    /// task-finished
+    TaskFinished {
+        /// Sender.
+        worker: WorkerId,
+        /// The task.
+        task: TaskId,
+        /// Which run.
+        run_id: RunId,
+        /// Result size.
+        nbytes: u64,
+        /// What it is.
+        type_code: TypeCode,
+        /// Time in the user code.
+        duration_ns: u64,
+    },
+    /// task-erred
+    TaskErred {
+        /// Sender.
+        worker: WorkerId,
+        /// The task.
+        task: TaskId,
+        /// Which run.
+        run_id: RunId,
+        /// How it failed.
+        error: Box<TaskError>,
+    },
+    /// release-worker-data
+    ReleaseWorkerData {
+        /// Sender.
+        worker: WorkerId,
+        /// The task.
+        task: TaskId,
+    },
+    /// add-keys
+    AddKeys {
+        /// Sender.
+        worker: WorkerId,
+        /// What it holds.
+        tasks: Vec<TaskId>,
+    },
+    /// long-running
+    LongRunning {
+        /// Sender.
+        worker: WorkerId,
+        /// The task.
+        task: TaskId,
+        /// Which run.
+        run_id: RunId,
+        /// Time in the pool when known.
+        compute_duration_ns: Option<u64>,
+    },
+    /// reschedule
+    Reschedule {
+        /// Sender.
+        worker: WorkerId,
+        /// The task.
+        task: TaskId,
+        /// Which run.
+        run_id: RunId,
+    },
+    /// worker-status-change
+    WorkerStatusChange {
+        /// Sender.
+        worker: WorkerId,
+        /// To what.
+        status: WorkerStatus,
+    },
+    /// request-refresh-who-has
+    RequestRefreshWhoHas {
+        /// Sender.
+        worker: WorkerId,
+        /// Tasks.
+        tasks: Vec<TaskId>,
+    },
+    /// bad-replica
+    BadReplica {
+        /// Sender.
+        worker: WorkerId,
+        /// The task.
+        task: TaskId,
+        /// The holder.
+        peer: WorkerId,
+        /// Why.
+        why: String,
+    },
+    /// heartbeat
+    Heartbeat {
+        /// Sender.
+        worker: WorkerId,
+        /// Its clock, nanoseconds.
+        worker_now_ns: u64,
+        /// Tasks that run, with nanoseconds so far.
+        executing: Vec<(TaskId, u64)>,
+        /// Bytes a second that its recent transfers reached; 0 = none.
+        bandwidth: u64,
+        /// Resident bytes.
+        rss_bytes: u64,
+    },
+    /// All ranks that the launcher started have come, or will not: from here on the
+    /// no-workers time-out runs.
+    AllWorkersArrived,
+    /// A timer that `SetTimer` asked for.
+    Timeout,
+}

@@ -1,0 +1,1 @@
+//! A bounded ring of transitions: `story(task)` tells what happened to it.

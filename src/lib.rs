@@ -1,0 +1,3 @@
+//! rdask: Dask's distributed scheduler and workers as one HPC batch job.
+
+pub mod kernels;

@@ -1,0 +1,3 @@
+//! The command `rdask-hpc`.
+
+fn main() {}
