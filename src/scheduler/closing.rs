@@ -226,9 +226,9 @@ impl Driver {
     fn begin_sync(&mut self, now: Instant) {
         let mut waiting = Vec::new();
         if self.syncs_at_end() {
-            for (worker, link) in &self.links {
+            for (worker, link) in &mut self.links {
                 if link.wrote {
-                    link.send(&ToWorker::SyncOutputs);
+                    link.outgoing.send(&ToWorker::SyncOutputs);
                     waiting.push(*worker);
                 }
             }
@@ -257,8 +257,8 @@ impl Driver {
             return;
         }
         self.phase = Phase::Dismissing { deadline: now + DISMISS_LIMIT };
-        for link in self.links.values() {
-            link.send(&ToWorker::Close { reason: "the job is over".to_owned() });
+        for link in self.links.values_mut() {
+            link.outgoing.send(&ToWorker::Close { reason: "the job is over".to_owned() });
         }
         if self.links.is_empty() {
             self.leave(now);

@@ -150,6 +150,7 @@ impl Driver {
                 Some(Peer::Nanny) => self.on_nanny_ended(connection, &reason),
                 None => {}
             },
+            Inbox::Drained(connection) => self.on_drained(WorkerId(connection)),
             Inbox::Loaded(Ok(loaded)) => self.loaded = Some(loaded),
             Inbox::Loaded(Err(fault)) => self.refuse(&fault.to_string(), fault.help().as_deref()),
             Inbox::Stop(reason) => self.stop(reason),
@@ -269,9 +270,30 @@ impl Driver {
     }
 
     /// Sends a message to a worker, if it is still there.
-    pub(super) fn send(&self, worker: WorkerId, message: &ToWorker) {
-        if let Some(link) = self.links.get(&worker) {
-            link.send(message);
+    pub(super) fn send(&mut self, worker: WorkerId, message: &ToWorker) {
+        if let Some(link) = self.links.get_mut(&worker)
+            && link.outgoing.send(message)
+        {
+            self.await_drained(worker);
+        }
+    }
+
+    /// Has the driver told when a worker has read enough for its backlog to go on.
+    fn await_drained(&self, worker: WorkerId) {
+        let Some(link) = self.links.get(&worker) else { return };
+        let (drained, inbox) = (link.outgoing.drained(), self.inbox.clone());
+        tokio::task::spawn_local(async move {
+            drained.await;
+            // Nobody receives when the job is over.
+            let _over = inbox.send(Inbox::Drained(worker.0)).await;
+        });
+    }
+
+    fn on_drained(&mut self, worker: WorkerId) {
+        if let Some(link) = self.links.get_mut(&worker)
+            && link.outgoing.flush()
+        {
+            self.await_drained(worker);
         }
     }
 
@@ -293,7 +315,8 @@ impl Driver {
             let bytes = self.specs[spec.index()].get_or_insert_with(|| {
                 codec::encode(&graph.specs[spec.index()]).expect("specs are bounded by the file")
             });
-            link.send(&ToWorker::DefineSpec { spec, bytes: bytes.clone() });
+            let bytes = bytes.clone();
+            self.send(worker, &ToWorker::DefineSpec { spec, bytes });
         }
         let message = ToWorker::ComputeTask(ComputeTask {
             task,
@@ -313,7 +336,7 @@ impl Driver {
                 .collect(),
             needs: needs(&graph, task),
         });
-        link.send(&message);
+        self.send(worker, &message);
     }
 
     /// Sends who the peers are that a message will name.
@@ -325,10 +348,8 @@ impl Driver {
             let Some(introduction) = self.links.get(peer).map(|link| link.as_peer(*peer)) else {
                 continue;
             };
-            if let Some(link) = self.links.get_mut(&worker)
-                && link.must_introduce(*peer)
-            {
-                link.send(&ToWorker::AddPeer(introduction));
+            if self.links.get_mut(&worker).is_some_and(|link| link.must_introduce(*peer)) {
+                self.send(worker, &ToWorker::AddPeer(introduction));
             }
         }
     }

@@ -3,9 +3,9 @@
 //! Numbers cross alone; a spec and a peer's name and addresses go ahead of the first message that
 //! needs them, once to each worker.
 
-use rdask_core::codec;
+use crate::outgoing::Outgoing;
 use rdask_core::ids::WorkerId;
-use rdask_core::messages::{Heartbeat, Peer, ToWorker, WorkerRegistration};
+use rdask_core::messages::{Heartbeat, Peer, WorkerRegistration};
 use rdask_transport::ChannelSender;
 use std::time::Instant;
 
@@ -39,9 +39,10 @@ pub(super) struct Link {
     pub(super) clock_offset_ns: i64,
     /// It holds files that are not synced.
     pub(super) wrote: bool,
-    /// Since when more than the budget waits to be sent.
-    pub(super) full_since: Option<Instant>,
-    sender: ChannelSender,
+    /// Since when it does not read what it is sent.
+    pub(super) blocked_since: Option<Instant>,
+    /// Its connection.
+    pub(super) outgoing: Outgoing,
     specs: Known,
     peers: Known,
 }
@@ -54,18 +55,11 @@ impl Link {
             heartbeat: Heartbeat::default(),
             clock_offset_ns: 0,
             wrote: false,
-            full_since: None,
-            sender,
+            blocked_since: None,
+            outgoing: Outgoing::new(sender),
             specs: Known::default(),
             peers: Known::default(),
         }
-    }
-
-    /// Sends a message.
-    pub(super) fn send(&self, message: &ToWorker) {
-        self.sender.push(|buffer| {
-            codec::encode_into(message, buffer).expect("messages to workers are bounded");
-        });
     }
 
     /// True when this spec must be defined first; it counts as defined from here on.
@@ -87,16 +81,6 @@ impl Link {
             addresses: self.registration.addresses.clone(),
             machine: self.registration.machine.clone(),
         }
-    }
-
-    /// Bytes that wait to be sent.
-    pub(super) fn queued_bytes(&self) -> usize {
-        self.sender.queued_bytes()
-    }
-
-    /// Ends the connection without a word.
-    pub(super) fn abort(&self) {
-        self.sender.abort();
     }
 
     /// A moment of the worker's clock on ours, in seconds.

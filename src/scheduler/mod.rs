@@ -110,6 +110,8 @@ pub enum Inbox {
     Connected(Box<Hello>, Channel),
     /// One frame of a connection.
     Frame(u32, Batch),
+    /// A worker has read enough for what waits to go on.
+    Drained(u32),
     /// A connection ended, with the reason.
     Ended(u32, String),
     /// The graph is there, or wrong.

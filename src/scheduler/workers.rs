@@ -13,8 +13,6 @@ use std::time::{Duration, Instant};
 
 /// How long the report of a nanny may lag behind the end of its worker's connection.
 const REPORT_PATIENCE: Duration = Duration::from_secs(2);
-/// A worker that reads this slowly is dead: bytes that may wait for it.
-const BUDGET_BYTES: usize = 16 << 20;
 
 impl Driver {
     /// One message of a worker.
@@ -164,7 +162,7 @@ impl Driver {
         if let Some(link) = self.links.get(&worker) {
             tracing::warn!(worker = %link.registration.name, "{reason}");
             let (nanny, slot) = (link.registration.nanny, link.registration.name.clone());
-            link.abort();
+            link.outgoing.abort();
             self.nannies.kill_worker(nanny, &slot, reason);
         }
         self.unregistered.remove(&worker);
@@ -244,9 +242,9 @@ impl Driver {
         let limit = Duration::from_nanos(self.options.config.tcp_timeout_ns);
         let mut slow = Vec::new();
         for (worker, link) in &mut self.links {
-            if link.queued_bytes() <= BUDGET_BYTES {
-                link.full_since = None;
-            } else if now.duration_since(*link.full_since.get_or_insert(now)) > limit {
+            if !link.outgoing.is_blocked() {
+                link.blocked_since = None;
+            } else if now.duration_since(*link.blocked_since.get_or_insert(now)) > limit {
                 slow.push(*worker);
             }
         }

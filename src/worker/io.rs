@@ -80,10 +80,21 @@ impl Io {
             Command::Write { task, value, target } => {
                 self.order(writer::Order::Write { task, value, target });
             }
+            Command::AwaitDrained => self.await_drained(),
             Command::Sync => self.order(writer::Order::Sync),
             Command::Close { reason } => return Some(reason),
         }
         None
+    }
+
+    fn await_drained(&self) {
+        let shared = Arc::clone(&self.shared);
+        if let Some(drained) = shared.with(|shell| shell.drained()) {
+            tokio::task::spawn_local(async move {
+                drained.await;
+                shared.with(super::shell::Shell::on_drained);
+            });
+        }
     }
 
     fn order(&self, order: writer::Order) {

@@ -9,6 +9,7 @@
 use crate::clock::Clock;
 use crate::executor::{Outcome, Run, Submitter};
 use crate::kernels::{self, Kernel};
+use crate::outgoing::Outgoing;
 use rdask_core::codec;
 use rdask_core::graph::RunSpec;
 use rdask_core::ids::{RunId, SpecId, TaskId, TransferId, WorkerId};
@@ -42,6 +43,8 @@ pub(super) enum Command {
     },
     /// Sync everything written.
     Sync,
+    /// Call `on_drained` when the connection takes more.
+    AwaitDrained,
     /// The scheduler ends this worker.
     Close {
         /// Why.
@@ -89,7 +92,7 @@ pub(super) struct Shell {
     state: WorkerState,
     out: WorkerOut,
     clock: Clock,
-    sender: ChannelSender,
+    outgoing: Outgoing,
     commands: UnboundedSender<Command>,
     /// Values of the keys in memory.
     data: FxHashMap<TaskId, Sealed>,
@@ -120,7 +123,7 @@ impl Shell {
             state,
             out: WorkerOut::default(),
             clock,
-            sender,
+            outgoing: Outgoing::new(sender),
             commands,
             data: FxHashMap::default(),
             offered: Vec::new(),
@@ -146,10 +149,22 @@ impl Shell {
     }
 
     /// Sends a message of the shell's own.
-    pub(super) fn send(&self, message: &ToScheduler) {
-        self.sender.push(|buffer| {
-            codec::encode_into(message, buffer).expect("messages of a worker are short");
-        });
+    pub(super) fn send(&mut self, message: &ToScheduler) {
+        if self.outgoing.send(message) {
+            self.command(Command::AwaitDrained);
+        }
+    }
+
+    /// Ends when the scheduler has read enough for the backlog to go on.
+    pub(super) fn drained(&self) -> impl Future<Output = ()> + Send + 'static + use<> {
+        self.outgoing.drained()
+    }
+
+    /// The scheduler has read enough for the backlog to go on.
+    pub(super) fn on_drained(&mut self) {
+        if self.outgoing.flush() {
+            self.command(Command::AwaitDrained);
+        }
     }
 
     /// The value of a key held here.
