@@ -3,4 +3,6 @@
 pub mod cli;
 pub mod config;
 pub mod kernels;
+pub mod output;
+pub mod run;
 pub mod user_error;
