@@ -237,6 +237,8 @@ impl Walk {
         }
         // What frees most is on top; among equals the first of the graph.
         let mut batch = std::mem::take(&mut self.batch);
+        batch.sort_unstable();
+        batch.dedup();
         batch.sort_by_cached_key(|t| (self.freed_count(*t), u32::MAX - *t));
         self.forward.extend_from_slice(&batch);
         self.batch = batch;
