@@ -15,6 +15,7 @@ mod spec;
 
 
 
+pub use order::static_order;
 pub use spec::{Param, Params, RunSpec};
 
 use crate::ids::{SpecId, TaskId};
