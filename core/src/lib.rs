@@ -25,6 +25,7 @@ pub mod graph;
 pub mod ids;
 pub mod key;
 pub mod messages;
+pub mod nearest;
 pub mod rng;
 pub mod scheduler;
 pub mod story;
