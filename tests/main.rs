@@ -1,1 +1,3 @@
 //! Integration tests: the real binary under real launchers.
+
+mod topology;
