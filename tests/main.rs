@@ -1,3 +1,4 @@
-//! Integration tests: the real binary under real launchers.
+//! Integration tests: the real binary under real launchers. Each module is one subject.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 mod topology;

@@ -23,12 +23,6 @@ const RANKS_LIMIT: i64 = 16_384;
 /// Arguments of `topology`.
 #[derive(clap::Args, Debug)]
 pub struct TopologyArgs {
-    /// Ranks on this node [default: a local run's scheduler and a worker per NUMA domain]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=RANKS_LIMIT))]
-    ranks: Option<u32>,
-    /// Whether the scheduler is one of these ranks; with one rank it shares the process
-    #[arg(long, value_name = "yes|no", default_value = "yes")]
-    scheduler_here: YesNo,
     /// Cores that may be used, as 0-7,16 (logical numbers as hwloc counts them, hardware
     /// threads follow their core); `pu:0-7` lists CPUs as taskset does, `numa:2,3` NUMA nodes
     /// [default: what this process may use, or the whole described machine]
@@ -37,6 +31,22 @@ pub struct TopologyArgs {
     /// A machine that is not there, in hwloc's syntax: 'pack:2 numa:4 core:16 pu:2'
     #[arg(long, value_name = "DESC")]
     synthetic: Option<String>,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    options: Options,
+}
+
+/// What the plan depends on besides the machine.
+#[derive(clap::Args, Clone, Copy, Debug)]
+struct Options {
+    /// Ranks on this node [default: a local run's scheduler and a worker per NUMA domain]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=RANKS_LIMIT))]
+    ranks: Option<u32>,
+    /// Whether the scheduler is one of these ranks; with one rank it shares the process
+    #[arg(long, value_name = "yes|no", default_value = "yes")]
+    scheduler_here: YesNo,
     /// What executor threads are bound to: auto, none, core, numa or package
     #[arg(long, value_name = "WHAT", default_value = "auto")]
     bind: Bind,
@@ -49,9 +59,6 @@ pub struct TopologyArgs {
     /// Memory per worker: bytes (8GiB), a part of its share (50%), auto or none
     #[arg(long, value_name = "LIMIT", default_value = "auto")]
     memory_limit: MemoryLimit,
-    /// Print one JSON object
-    #[arg(long)]
-    json: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -65,15 +72,16 @@ enum YesNo {
 /// # Errors
 /// A description or a list that makes no sense; a machine that cannot be read.
 pub fn run(args: TopologyArgs) -> anyhow::Result<ExitCode> {
-    let topology = match &args.synthetic {
-        Some(description) => Topology::synthetic(description)
+    let TopologyArgs { allowed: list, synthetic, json, options } = args;
+    let topology = match synthetic {
+        Some(description) => Topology::synthetic(&description)
             .map_err(|fault| UserError::new(fault.to_string(), "--synthetic"))?,
         None => Topology::discover()?,
     };
-    let allowed = allowed(&topology, args.allowed.as_deref())?;
-    let facts = facts(&args, topology, allowed)?;
+    let allowed = allowed(&topology, list.as_deref())?;
+    let facts = facts(options, topology, allowed)?;
     let plan = plan(&facts);
-    let text = if args.json { as_json(&facts, &plan).to_string() } else { table(&facts, &plan) };
+    let text = if json { as_json(&facts, &plan).to_string() } else { table(&facts, &plan) };
     print::data(&text)?;
     Ok(ExitCode::SUCCESS)
 }
@@ -116,7 +124,7 @@ fn allowed(topology: &Topology, list: Option<&str>) -> anyhow::Result<Cpuset> {
     Ok(cpus)
 }
 
-fn facts(args: &TopologyArgs, topology: Topology, allowed: Cpuset) -> anyhow::Result<NodeFacts> {
+fn facts(args: Options, topology: Topology, allowed: Cpuset) -> anyhow::Result<NodeFacts> {
     let here = args.scheduler_here == YesNo::Yes;
     let local = topology.domain_count(&allowed) + usize::from(here);
     let ranks = args.ranks.map_or(local, |ranks| ranks as usize);

@@ -106,7 +106,7 @@ impl NodeFacts {
     }
 
     /// The local rank of the worker with this index.
-    fn rank_of_worker(&self, worker: usize) -> usize {
+    pub fn rank_of_worker(&self, worker: usize) -> usize {
         worker + usize::from(self.scheduler == SchedulerPlace::OwnRank)
     }
 }
