@@ -3,6 +3,7 @@
 pub mod cli;
 pub mod config;
 pub mod kernels;
+pub mod observe;
 pub mod output;
 pub mod run;
 pub mod user_error;

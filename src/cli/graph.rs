@@ -13,7 +13,7 @@ use std::process::ExitCode;
 
 /// What to do with a graph file. `-` stands for stdin or stdout.
 #[derive(Debug, Subcommand)]
-pub enum GraphCommand {
+pub(super) enum GraphCommand {
     /// Make graph.bin from the JSON form
     #[command(after_help = "Examples:
   rdask-hpc graph import graph.json -o graph.bin")]

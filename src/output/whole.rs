@@ -14,6 +14,9 @@ const MODE_SHARED: u32 = 0o666;
 /// Mode of files that only their owner may read.
 const MODE_PRIVATE: u32 = 0o600;
 
+const PREFIX: &str = ".rdask-";
+const SUFFIX: &str = ".tmp";
+
 /// A file that is being written beside its place. Dropped without `appear`, it is removed.
 #[derive(Debug)]
 pub struct Unfinished {
@@ -135,8 +138,13 @@ fn temporary(path: &Path) -> std::io::Result<PathBuf> {
     let host = rustix::system::uname();
     let host = host.nodename().to_string_lossy().into_owned();
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
-    let name = format!(".rdask-{host:.32}-{}-{number}.tmp", std::process::id());
+    let name = format!("{PREFIX}{host:.32}-{}-{number}{SUFFIX}", std::process::id());
     Ok(folder_of(path).join(name))
+}
+
+/// True for names that `Unfinished` gives.
+pub(super) fn is_temporary(name: &str) -> bool {
+    name.starts_with(PREFIX) && name.ends_with(SUFFIX)
 }
 
 #[cfg(test)]
