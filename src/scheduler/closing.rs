@@ -211,7 +211,7 @@ impl Driver {
             return;
         }
         self.handle(SchedulerEvent::AllWorkersArrived);
-        self.observer.graph_begins(self.clock.now(), &loaded, &self.options);
+        self.observer.graph_begins(self.clock.now(), &loaded);
         self.phase = Phase::Running;
         self.submit(loaded, wishes);
     }

@@ -3,17 +3,18 @@
 //! The folder is looked at before anything runs; part files exist with their full size before the
 //! first chunk; the manifest comes last.
 
+use super::LoadedGraph;
 use super::driver::Driver;
 use super::job::{Job, Wishes, chunks, outputs};
-use super::LoadedGraph;
 use crate::config::Fsync;
-use crate::output::folder::OutputFolder;
-use crate::output::manifest::{ArrayEntry, ChunkEntry, Entry, GraphEntry, Manifest};
-use crate::output::part::PartFile;
-use crate::output::stem::Stems;
-use crate::output::summary::{BytesMoved, Summary};
+use crate::output::{
+    self, BytesMoved, ChunkState, Entry, GraphEntry, Manifest, Names, Summary, checksum_text,
+};
 use crate::user_error::UserError;
+use rdask_core::graph::ArrayOutput;
 use rdask_core::ids::TaskId;
+use rdask_store::DType;
+use rustc_hash::FxHashMap;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -39,11 +40,19 @@ pub struct FolderOptions {
 
 /// The folder of a run that has begun.
 pub(super) struct Folder {
-    folder: OutputFolder,
+    folder: output::Folder,
     /// Part file of each array of the graph.
     parts: Vec<PartFile>,
     graph: GraphEntry,
     fsync: Fsync,
+}
+
+/// An array that grows.
+struct PartFile {
+    part: PathBuf,
+    file: String,
+    data_offset: u64,
+    nbytes: u64,
 }
 
 impl Driver {
@@ -55,23 +64,29 @@ impl Driver {
             self.job = job;
             return Ok(wishes);
         };
-        let folder = OutputFolder::open(&options.path, loaded.content_hash, options.overwrite)?;
-        let mut stems = Stems::default();
+        let folder = output::Folder::open(&options.path, loaded.content_hash, options.overwrite)?;
+        let mut names = Names::new();
         let mut parts = Vec::new();
         for array in &graph.arrays {
-            parts.push(folder.create_part(&mut stems, array)?);
+            match create_part(&options.path, &mut names, array) {
+                Ok(part) => parts.push(part),
+                Err(error) => {
+                    remove_parts(&parts);
+                    return Err(error);
+                }
+            }
         }
-        let files: BTreeMap<TaskId, String> =
-            outputs(graph).into_iter().map(|task| (task, stems.stem(graph.key(task)))).collect();
+        let mut stems: FxHashMap<TaskId, String> =
+            outputs(graph).into_iter().map(|task| (task, names.stem(graph.key(task)))).collect();
         let (job, wishes) = Job::new(
             graph,
-            |task| files[&task].clone(),
-            |index| (parts[index].path().into(), parts[index].data_offset()),
+            |task| stems.remove(&task).unwrap_or_default(),
+            |index| (parts[index].part.to_string_lossy().into_owned(), parts[index].data_offset),
         );
         self.job = job;
         let entry = GraphEntry {
             path: self.options.graph_path.clone(),
-            content_hash: crate::output::hash::text(loaded.content_hash),
+            content_hash: checksum_text(loaded.content_hash),
             tasks: graph.len() as u64,
             edges: graph.inputs.values.len() as u64,
         };
@@ -82,9 +97,7 @@ impl Driver {
     /// Takes back what `prepare_delivery` made, when nothing is run after all.
     pub(super) fn abandon_delivery(&mut self) {
         if let Some(folder) = self.folder.take() {
-            for part in folder.parts {
-                part.remove();
-            }
+            remove_parts(&folder.parts);
         }
     }
 
@@ -96,67 +109,85 @@ impl Driver {
     /// Renames whole arrays, removes what an earlier run left, writes the manifest.
     pub(super) fn finish_delivery(&mut self) {
         let Some(folder) = self.folder.take() else { return };
+        self.outputs_written = self.count_written(&folder);
         let manifest = self.manifest(&folder);
         let sync = folder.fsync != Fsync::None;
         let mut problems = Vec::new();
-        for (index, part) in folder.parts.into_iter().enumerate() {
-            let whole = self.is_whole(index, &part);
-            let ended = if whole { part.finish(sync) } else { part.remove() };
-            if let Err(error) = ended {
-                problems.push(error.to_string());
+        for (index, part) in folder.parts.iter().enumerate() {
+            if !self.is_whole(index, part) {
+                output::drop_part(&part.part);
+                continue;
+            }
+            let path = folder.folder.path().join(&part.file);
+            if let Err(error) = output::finish_part(&part.part, &path, sync) {
+                problems.push(format!("{}: {error}", path.display()));
             }
         }
-        if let Err(error) = folder.folder.close(&manifest, sync) {
-            problems.push(error.to_string());
+        if let Err(error) = folder.folder.finish(&manifest, sync) {
+            problems.push(format!("{}: {error}", folder.folder.path().display()));
         }
         for problem in problems {
             self.fail(3, &format!("the output folder could not be finished: {problem}"), None);
         }
     }
 
+    /// Results that are whole in the folder: files, and arrays with all their chunks.
+    fn count_written(&self, folder: &Folder) -> u64 {
+        let parts = folder.parts.iter().enumerate();
+        let arrays = parts.filter(|(index, part)| self.is_whole(*index, part)).count();
+        self.job.files_written() + arrays as u64
+    }
+
     fn is_whole(&self, index: usize, part: &PartFile) -> bool {
         let Some(graph) = &self.graph else { return false };
-        let path = part.path().to_string_lossy();
+        let path = part.part.to_string_lossy();
         chunks(&graph.arrays[index])
             .all(|(task, start, _)| self.job.chunk_of(task, &path, &start).is_some())
     }
 
     fn manifest(&mut self, folder: &Folder) -> Manifest {
-        let mut entries = BTreeMap::new();
-        if let Some(graph) = self.graph.clone() {
-            for task in outputs(&graph) {
-                let entry = match self.job.file_of(task) {
-                    Some(written) => Entry::File(written.into()),
-                    None => Entry::Error { error: self.why_missing(task) },
-                };
-                entries.insert(graph.key(task).to_owned(), entry);
-            }
-            for (index, array) in graph.arrays.iter().enumerate() {
-                let part = &folder.parts[index];
-                let entry = self.array_entry(array, part);
-                entries.insert(array.name.clone(), entry);
-            }
+        let mut manifest = Manifest {
+            graph: folder.graph.clone(),
+            outputs: BTreeMap::new(),
+            run: self.summary(),
+        };
+        let Some(graph) = self.graph.clone() else { return manifest };
+        for task in outputs(&graph) {
+            let entry = match self.job.file_of(task) {
+                Some(written) => Entry::from(written.clone()),
+                None => Entry::failed(self.why_missing(task)),
+            };
+            manifest.outputs.insert(graph.key(task).to_owned(), entry);
         }
-        Manifest { graph: folder.graph.clone(), outputs: entries, run: self.summary() }
+        for (array, part) in graph.arrays.iter().zip(&folder.parts) {
+            manifest.add_array(&array.name, self.array_entry(array, part));
+        }
+        manifest
     }
 
-    fn array_entry(&self, array: &rdask_core::graph::ArrayOutput, part: &PartFile) -> Entry {
-        let path = part.path().to_string_lossy();
-        let chunks: Vec<ChunkEntry> = chunks(array)
-            .map(|(task, start, shape)| {
+    fn array_entry(&self, array: &ArrayOutput, part: &PartFile) -> Entry {
+        let path = part.part.to_string_lossy();
+        let states: Vec<ChunkState> = chunks(array)
+            .map(|(task, start, _)| {
                 let written = self.job.chunk_of(task, &path, &start);
-                ChunkEntry {
+                ChunkState {
                     key: self.graph.as_ref().map_or("", |graph| graph.key(task)).to_owned(),
-                    start,
-                    shape,
-                    checksum: written.map(|written| crate::output::hash::text(written.checksum)),
+                    checksum: written.map(|written| checksum_text(written.checksum)),
                     error: written.is_none().then(|| self.why_missing(task)),
                 }
             })
             .collect();
-        match chunks.iter().find_map(|chunk| chunk.error.clone()) {
-            Some(error) => Entry::Error { error },
-            None => Entry::Array(ArrayEntry::new(part.file_name(), array, chunks)),
+        match states.iter().find_map(|state| state.error.clone()) {
+            Some(error) => Entry::Error { error, chunks: Some(states) },
+            None => Entry::File {
+                file: part.file.clone(),
+                kind: "array".to_owned(),
+                dtype: Some(array.dtype.clone()),
+                shape: Some(array.shape.clone()),
+                nbytes: part.nbytes,
+                checksum: None,
+                chunks: Some(states),
+            },
         }
     }
 
@@ -182,12 +213,12 @@ impl Driver {
             ns / 1e9
         });
         let output_dir = match &self.options.delivery {
-            Delivery::Folder(folder) => folder.path.clone(),
-            Delivery::Keep => PathBuf::new(),
+            Delivery::Folder(folder) => folder.path.display().to_string(),
+            Delivery::Keep => String::new(),
         };
         Summary {
             tasks: self.state.finished_count(),
-            outputs: self.job.written_count(),
+            outputs: self.outputs_written,
             erred: self.state.erred_count(),
             recomputed: self.state.recomputed_count(),
             seconds,
@@ -197,5 +228,28 @@ impl Driver {
             peak_memory,
             output_dir,
         }
+    }
+}
+
+fn create_part(
+    folder: &std::path::Path,
+    names: &mut Names,
+    array: &ArrayOutput,
+) -> Result<PartFile, UserError> {
+    let place = format!("array '{}'", array.name);
+    let dtype = DType::from_name(&array.dtype)
+        .ok_or_else(|| UserError::new(format!("unknown dtype '{}'", array.dtype), &place))?;
+    let file = format!("{}.npy", names.stem(&array.name));
+    let part = folder.join(format!("{file}.part"));
+    let made = output::create_part(&part, &array.shape, dtype).map_err(|error| {
+        UserError::new(format!("cannot make {}: {error}", part.display()), place)
+            .help("free space there, or choose another folder with --output DIR")
+    })?;
+    Ok(PartFile { part, file, data_offset: made.data_offset, nbytes: made.nbytes })
+}
+
+fn remove_parts(parts: &[PartFile]) {
+    for part in parts {
+        output::drop_part(&part.part);
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Invariant: all instructions of an event are carried out before the next event is taken.
 
-use super::closing::Phase;
+use super::closing::{Phase, Trouble};
 use super::deliver::Folder;
 use super::job::Job;
 use super::link::Link;
@@ -10,6 +10,7 @@ use super::nannies::Nannies;
 use super::observe::Observer;
 use super::{Inbox, LoadedGraph, SchedulerOptions, Verdict, read};
 use crate::clock::Clock;
+use crate::user_error::UserError;
 use rdask_core::codec;
 use rdask_core::graph::Graph;
 use rdask_core::ids::{ClientId, RunId, TaskId, WorkerId};
@@ -23,6 +24,7 @@ use rdask_core::scheduler::{
 use rdask_core::time::Time;
 use rdask_transport::{Batch, Channel, Hello, Role};
 use rustc_hash::FxHashMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
@@ -71,6 +73,13 @@ pub(super) struct Driver {
     /// When the graph was submitted, and the last result came.
     pub(super) began: Option<Time>,
     pub(super) last_result: Time,
+    /// Results that are whole in the output folder.
+    pub(super) outputs_written: u64,
+    /// Workers and the sum of their threads, when there were most.
+    pub(super) most_workers: (u64, u64),
+    pub(super) trouble: Trouble,
+    /// Failed tasks that the user was told of.
+    pub(super) reported: Vec<TaskId>,
 }
 
 impl Driver {
@@ -78,11 +87,15 @@ impl Driver {
         options: SchedulerOptions,
         clock: Clock,
         inbox: mpsc::Sender<Inbox>,
-    ) -> Self {
+    ) -> Result<Self, UserError> {
         let state = SchedulerState::new(options.config.clone(), options.seed);
         let nannies = Nannies::new(&options);
-        let observer = Observer::new(&options);
-        Self {
+        let observer = Observer::new(&options).map_err(|error| {
+            let path = options.events.as_deref().unwrap_or(Path::new("")).display().to_string();
+            UserError::new(format!("cannot write the event file: {error}"), path)
+                .help("choose another one with --events FILE")
+        })?;
+        Ok(Self {
             state,
             clock,
             out: SchedulerOut::default(),
@@ -103,8 +116,12 @@ impl Driver {
             started: Instant::now(),
             began: None,
             last_result: Time(0),
+            outputs_written: 0,
+            most_workers: (0, 0),
+            trouble: Trouble::default(),
+            reported: Vec::new(),
             options,
-        }
+        })
     }
 
     pub(super) async fn run(mut self, mut receiver: mpsc::Receiver<Inbox>) -> Verdict {
@@ -152,7 +169,7 @@ impl Driver {
             },
             Inbox::Drained(connection) => self.on_drained(WorkerId(connection)),
             Inbox::Loaded(Ok(loaded)) => self.loaded = Some(loaded),
-            Inbox::Loaded(Err(fault)) => self.refuse(&fault.to_string(), fault.help().as_deref()),
+            Inbox::Loaded(Err(error)) => self.refuse(&error.to_string(), error.help().as_deref()),
             Inbox::Stop(reason) => self.stop(reason),
         }
     }

@@ -12,7 +12,6 @@ use rdask_core::graph::{Graph, Outputs};
 use rdask_core::ids::{TaskId, WorkerId};
 use rdask_core::messages::{WriteTarget, Written};
 use rustc_hash::FxHashMap;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// Times that a write is tried.
@@ -120,8 +119,8 @@ impl Job {
     /// before its first element.
     pub(super) fn new(
         graph: &Graph,
-        stem_of: impl Fn(TaskId) -> String,
-        part_of: impl Fn(usize) -> (Box<Path>, u64),
+        mut stem_of: impl FnMut(TaskId) -> String,
+        part_of: impl Fn(usize) -> (String, u64),
     ) -> (Self, Wishes) {
         let mut job = Self::default();
         for task in outputs(graph) {
@@ -131,7 +130,7 @@ impl Job {
             let (path, data_offset) = part_of(index);
             for (task, start, chunk) in chunks(array) {
                 let what = WriteTarget::Chunk {
-                    path: path.to_string_lossy().into_owned(),
+                    path: path.clone(),
                     data_offset,
                     shape: array.shape.clone(),
                     start,
@@ -158,7 +157,7 @@ impl Job {
     /// A job whose wanted results stay in memory.
     pub(super) fn kept(graph: &Graph) -> (Self, Wishes) {
         let (mut job, mut wishes) =
-            Self::new(graph, |_| String::new(), |_| (Path::new("").into(), 0));
+            Self::new(graph, |_| String::new(), |_| (String::new(), 0));
         job.keep = true;
         wishes.wanted.clone_from(&job.wanted);
         (job, wishes)
@@ -313,6 +312,11 @@ impl Job {
     /// Writes under way.
     pub(super) fn writing(&self) -> bool {
         self.targets.values().flatten().any(|target| matches!(target.state, Writing::By(_)))
+    }
+
+    /// Files that are written.
+    pub(super) fn files_written(&self) -> u64 {
+        self.targets.keys().filter(|task| self.file_of(**task).is_some()).count() as u64
     }
 
     /// What became of the file of a key; none when it was not written.

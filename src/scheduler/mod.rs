@@ -20,11 +20,12 @@ mod observe;
 mod workers;
 
 pub use deliver::{Delivery, FolderOptions};
-pub(crate) use job::sinks;
+pub(crate) use job::outputs;
+pub(crate) use nannies::signal_name;
 
 use crate::clock::Clock;
-use crate::graph_file::GraphFault;
-use crate::observe::progress::ProgressMode;
+use crate::config::Progress;
+use crate::graph_load::LoadError;
 use rdask_core::config::Config;
 use rdask_core::graph::Graph;
 use rdask_transport::{Batch, Channel, ChannelReceiver, Hello};
@@ -69,7 +70,7 @@ pub struct SchedulerOptions {
     /// Event file.
     pub events: Option<PathBuf>,
     /// How progress shows.
-    pub progress: ProgressMode,
+    pub progress: Progress,
     /// Identity of the job.
     pub job_id: String,
     /// Path of the graph as given, for the manifest.
@@ -115,20 +116,20 @@ pub enum Inbox {
     /// A connection ended, with the reason.
     Ended(u32, String),
     /// The graph is there, or wrong.
-    Loaded(Result<Box<LoadedGraph>, GraphFault>),
+    Loaded(Result<Box<LoadedGraph>, LoadError>),
     /// The supervisor wants an end: a signal arrived, or it is gone itself.
     Stop(String),
 }
 
 /// How a run ended.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Verdict {
     /// Exit code of the job.
     pub code: i32,
     /// `error:` and `help:` lines for stderr; empty when all went well.
     pub message: String,
     /// The summary, when the graph was accepted.
-    pub summary: Option<crate::output::summary::Summary>,
+    pub summary: Option<crate::output::Summary>,
 }
 
 /// The queue that feeds a driver.
@@ -147,7 +148,10 @@ pub async fn run(
     sender: mpsc::Sender<Inbox>,
     receiver: mpsc::Receiver<Inbox>,
 ) -> Verdict {
-    driver::Driver::new(options, clock, sender).run(receiver).await
+    match driver::Driver::new(options, clock, sender) {
+        Ok(driver) => driver.run(receiver).await,
+        Err(error) => Verdict { code: 2, message: error.to_string(), summary: None },
+    }
 }
 
 /// Forwards the frames of a connection to the driver until it ends.

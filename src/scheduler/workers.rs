@@ -5,7 +5,7 @@
 
 use super::driver::{Driver, JOB, Report};
 use super::link::Link;
-use super::observe::TaskEnd;
+use crate::observe::events::Outcome;
 use rdask_core::ids::{RunId, TaskId, WorkerId};
 use rdask_core::messages::{Heartbeat, ToScheduler, ToWorker, WorkerRegistration};
 use rdask_core::scheduler::SchedulerEvent;
@@ -27,7 +27,9 @@ impl Driver {
                 self.handle(event);
             }
             M::Reschedule { task, run_id } => {
-                self.observer.reschedule(&self.state, worker, task);
+                let (now, name) = (self.clock.now(), self.name_of(worker));
+                let end = (task, Outcome::Rescheduled);
+                self.observer.unfinished(&self.state, now, &name, end);
                 self.handle(SchedulerEvent::Reschedule { worker, task, run_id });
             }
             M::AddKeys { tasks } => self.handle(SchedulerEvent::AddKeys { worker, tasks }),
@@ -46,7 +48,7 @@ impl Driver {
             M::Heartbeat(heartbeat) => self.on_heartbeat(worker, *heartbeat),
             M::Transferred(transfer) => {
                 if let Some(link) = self.links.get(&worker) {
-                    self.observer.transfer(&self.state, link, &self.links, &transfer);
+                    self.observer.transfer(link, &self.links, &transfer);
                 }
             }
             M::OutputWritten { task, target, written } => {
@@ -106,7 +108,7 @@ impl Driver {
     fn on_task_end(&mut self, worker: WorkerId, message: ToScheduler) {
         let Some(link) = self.links.get(&worker) else { return };
         if self.observer.records_tasks() {
-            self.observer.task(&self.state, link, worker, &message);
+            self.observer.task(&self.state, link, &message);
         }
         match message {
             ToScheduler::TaskFinished {
@@ -195,7 +197,7 @@ impl Driver {
         }
         let now = self.clock.now();
         self.observer.worker_lost(now, registration, &reason);
-        self.observer.lost_tasks(&self.state, now, worker, &registration.name, running);
+        self.observer.lost_tasks(&self.state, now, &registration.name, running);
         self.remove(worker, false, executing, reason);
         self.write_scheduler_file();
     }
@@ -265,11 +267,6 @@ impl Driver {
     pub(super) fn keys_of(&self, tasks: impl Iterator<Item = TaskId>) -> String {
         let Some(graph) = &self.graph else { return String::new() };
         list_keys(tasks.map(|task| graph.key(task)))
-    }
-
-    /// What a task's runs came to, for the event file.
-    pub(super) fn task_end(&self, worker: WorkerId, task: TaskId) -> TaskEnd {
-        TaskEnd { worker, task, attempt: self.state.attempt_of(task) }
     }
 }
 
