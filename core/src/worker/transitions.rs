@@ -140,6 +140,7 @@ impl WorkerState {
             (State::Flight, State::Erred) if record.done => self.flight_erred(slot),
             (State::Flight, State::Released) => self.flight_released(slot),
             (State::Missing, State::Fetch) => self.missing_fetch(slot),
+            (State::Missing, State::Waiting) => self.missing_waiting(slot),
             (State::Missing, State::Released) => self.release(slot),
             _ => return false,
         }
@@ -306,6 +307,12 @@ impl WorkerState {
             self.tasks[slot].state = State::Cancelled(Live::Flight);
             self.rewant(slot);
         }
+    }
+
+    fn missing_waiting(&mut self, slot: Slot) {
+        self.release(slot);
+        self.tasks[slot].pending = None;
+        self.released_waiting(slot);
     }
 
     fn missing_fetch(&mut self, slot: Slot) {
