@@ -153,6 +153,28 @@ pub enum BootstrapError {
 }
 
 impl BootstrapError {
+    /// Exit code of rank 0: 2 where a flag, the graph or the installation is wrong, 3 where the
+    /// system failed.
+    #[must_use]
+    pub const fn code(&self) -> i32 {
+        match self {
+            Self::Fault(_)
+            | Self::Launch(_)
+            | Self::NoMpi { .. }
+            | Self::Mismatch { .. }
+            | Self::Builds { .. }
+            | Self::Interface { .. }
+            | Self::Mpi(MpiError::NoShim { .. } | MpiError::Load { .. } | MpiError::Interface { .. }) => 2,
+            Self::Mpi(MpiError::Call { .. })
+            | Self::Facts { .. }
+            | Self::Message(_)
+            | Self::Topology(_)
+            | Self::Listen { .. }
+            | Self::Randomness
+            | Self::WorkingDirectory(_) => 3,
+        }
+    }
+
     /// The way out, where there is one.
     #[must_use]
     pub fn help(&self) -> Option<&'static str> {
@@ -264,6 +286,8 @@ pub struct Job {
     pub bootstrap: Bootstrap,
     /// This rank's host.
     pub facts: HostFacts,
+    /// Identity of this process among all of the job's.
+    pub identity: u128,
     /// On rank 0 the scheduler's socket, bound before anybody could connect.
     pub listener: Option<TcpListener>,
 }
@@ -353,6 +377,7 @@ fn with_mpi(
         launcher: launch.launcher,
         bootstrap: planned,
         facts: own,
+        identity: draw_identity()?,
         listener,
     })
 }
@@ -373,7 +398,8 @@ fn alone(
     let (listener, addresses) = listen(&facts, true, wishes.launch.interface.as_deref())?;
     let bootstrap = make(env, wishes, plan, addresses)?;
     let launcher = launch.launcher;
-    Ok(Job { rank: 0, size: 1, launcher, bootstrap, facts, listener: Some(listener) })
+    let (identity, listener) = (draw_identity()?, Some(listener));
+    Ok(Job { rank: 0, size: 1, launcher, bootstrap, facts, identity, listener })
 }
 
 /// A job of two builds would fail in the middle.
@@ -407,6 +433,12 @@ fn make(
         plan,
         options: wishes.options,
     })
+}
+
+fn draw_identity() -> Result<u128, BootstrapError> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(|_| BootstrapError::Randomness)?;
+    Ok(u128::from_le_bytes(bytes))
 }
 
 fn draw_job_id() -> Result<String, BootstrapError> {

@@ -65,6 +65,8 @@ pub struct Start {
     pub host: String,
     /// Boot id of the kernel: equal means same machine.
     pub machine: String,
+    /// Inode of the network namespace.
+    pub network_namespace: u64,
     /// Scratch folder of this rank, removed at the end by the supervisor.
     pub scratch: PathBuf,
     /// The whole plan for the scheduler, for a worker only its own rank's.
@@ -208,6 +210,7 @@ impl Start {
         put.u32(self.nanny_pid);
         put.text(&self.host);
         put.text(&self.machine);
+        put.u64(self.network_namespace);
         put.text(&self.scratch.to_string_lossy());
         self.plan.put(put);
         put.text(&self.options);
@@ -232,6 +235,7 @@ impl Start {
             nanny_pid: take.u32("nanny's pid")?,
             host: take.text("host")?,
             machine: take.text("machine")?,
+            network_namespace: take.u64("network namespace")?,
             scratch: take.text("scratch folder")?.into(),
             plan: JobPlan::take(take)?,
             options: take.text("options")?,
@@ -364,6 +368,14 @@ impl ChildEnd {
         Ok(())
     }
 
+    /// A second handle, for a thread that has something to say.
+    ///
+    /// # Errors
+    /// When the socket cannot be shared.
+    pub fn try_clone(&self) -> Result<Self, ControlError> {
+        Ok(Self { stream: self.stream.try_clone()?, inbox: Inbox::default() })
+    }
+
     /// Reads messages on a thread of its own and hands each to `act`; the last is `Gone`.
     ///
     /// # Errors
@@ -372,7 +384,7 @@ impl ChildEnd {
         &self,
         mut act: impl FnMut(FromSupervisor) + Send + 'static,
     ) -> Result<(), ControlError> {
-        let mut end = Self { stream: self.stream.try_clone()?, inbox: Inbox::default() };
+        let mut end = self.try_clone()?;
         std::thread::Builder::new().name("control".to_owned()).stack_size(256 << 10).spawn(
             move || {
                 loop {
@@ -429,6 +441,7 @@ mod tests {
             nanny_pid: 42,
             host: "node3".to_owned(),
             machine: "boot".to_owned(),
+            network_namespace: 4026531840,
             scratch: "/tmp/rdask-job-3".into(),
             plan: JobPlan { ranks: vec![rank], remarks: Vec::new() },
             options: "{\"threads\":2}".to_owned(),

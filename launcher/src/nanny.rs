@@ -76,6 +76,8 @@ pub enum NannyEvent {
         reason: String,
         /// Start another.
         restart: bool,
+        /// Time to end by itself before it is killed.
+        grace: Duration,
     },
     /// The job is over: all slots go down, processes get `grace` to end by themselves.
     Close {
@@ -216,8 +218,8 @@ impl Nanny {
                 };
                 self.on_exited(now, slot, (pid, ending, executing), out);
             }
-            NannyEvent::Kill { slot, reason, restart } => {
-                self.end(now, (slot, restart), CLOSE_GRACE, &reason, out);
+            NannyEvent::Kill { slot, reason, restart, grace } => {
+                self.end(now, (slot, restart), grace, &reason, out);
             }
             NannyEvent::Close { reason, grace } => {
                 self.closing = true;
@@ -244,6 +246,7 @@ impl Nanny {
         }
     }
 
+    /// A worker that was told by the scheduler to end exits with 0: nothing to restart.
     fn on_exited(
         &mut self,
         now: Duration,
@@ -255,7 +258,8 @@ impl Nanny {
             State::Ending { restart, .. } => Some(restart),
             _ => None,
         };
-        if asked == Some(false) {
+        let told = asked.is_none() && ending.code == Some(0) && !executing;
+        if asked == Some(false) || told {
             self.slots[index].state = State::Down;
             if !self.closing {
                 out.push(NannyInstruction::ReportDeath {

@@ -136,7 +136,7 @@ fn a_start_that_fails_counts_as_an_idle_death() {
 #[test]
 fn a_worker_that_must_end_is_asked_and_then_killed() {
     let mut table = Table::running(1);
-    let kill = |restart| NannyEvent::Kill { slot: 0, reason: "silent".into(), restart };
+    let kill = |restart| NannyEvent::Kill { slot: 0, reason: "silent".into(), restart, grace: CLOSE_GRACE };
     let ask = AskToClose { slot: 0, reason: "silent".into() };
     table.check(0, kill(true), std::slice::from_ref(&ask));
     assert_eq!(table.timeout_ms(), Some(5_000));
@@ -157,7 +157,8 @@ fn kills_that_were_asked_for_do_not_end_the_slot() {
         let pid = table.nanny.pid(0).unwrap();
         let now = Duration::from_secs(round * 31);
         let mut out = Vec::new();
-        let kill = NannyEvent::Kill { slot: 0, reason: "memory".into(), restart: true };
+        let grace = Duration::from_millis(100);
+        let kill = NannyEvent::Kill { slot: 0, reason: "memory".into(), restart: true, grace };
         table.nanny.handle(now, kill, &mut out);
         table.nanny.handle(now, died(pid, false), &mut out);
         table.nanny.handle(now + Duration::from_secs(30), NannyEvent::Timeout, &mut out);
@@ -190,10 +191,22 @@ fn the_end_of_the_job_takes_every_slot_down_without_reports() {
 }
 
 #[test]
+fn a_worker_that_the_scheduler_sent_home_stays_there() {
+    let mut table = Table::running(2);
+    let home = Ending { signal: None, code: Some(0) };
+    let left = |pid, executing| NannyEvent::Exited { pid, ending: home, executing };
+    let report = |slot, pid, restarts| ReportDeath { slot, pid, ending: home, restarts };
+    table.check(5, left(100, false), &[report(0, 100, false)]);
+    // A task that ends the process with 0 is a death like any other.
+    table.check(5, left(101, true), &[report(1, 101, true), Spawn { slot: 1 }]);
+}
+
+#[test]
 fn strangers_are_ignored() {
     let mut table = Table::running(1);
     table.check(0, died(7, false), &[]);
-    let kill = NannyEvent::Kill { slot: 9, reason: String::new(), restart: true };
+    let grace = Duration::ZERO;
+    let kill = NannyEvent::Kill { slot: 9, reason: String::new(), restart: true, grace };
     table.check(0, kill, &[]);
     table.check(0, NannyEvent::StartFailed { slot: 0 }, &[]);
     assert_eq!(table.nanny.pid(0), Some(100));
