@@ -14,6 +14,8 @@ use crate::nearest::nearest;
 pub const MAX_TASKS: usize = u32::MAX as usize - 1;
 /// Longest key, bytes.
 pub const MAX_KEY_BYTES: usize = 4096;
+/// Most axes of an array: numpy's limit.
+pub const MAX_AXES: usize = 64;
 /// Stands where a key named no task.
 pub(super) const UNKNOWN: TaskId = TaskId(u32::MAX);
 /// Unknown names for which the nearest key is looked for; each costs a pass over all keys.
@@ -336,6 +338,9 @@ fn array_problem(array: &ArrayOutput) -> Option<String> {
     let ArrayOutput { name, shape, dtype: _, chunks, grid } = array;
     if name.is_empty() || name.len() > MAX_KEY_BYTES {
         return Some(format!("the name of an array has 1 to {MAX_KEY_BYTES} bytes"));
+    }
+    if shape.len() > MAX_AXES {
+        return Some(format!("{} axes, {MAX_AXES} are possible", shape.len()));
     }
     if chunks.len() != shape.len() {
         return Some(format!("{} lists of chunks for {} axes", chunks.len(), shape.len()));

@@ -19,7 +19,7 @@ mod spec;
 mod tests;
 
 pub use build::{GraphBuilder, TaskHandle};
-pub use check::{MAX_KEY_BYTES, MAX_TASKS};
+pub use check::{MAX_AXES, MAX_KEY_BYTES, MAX_TASKS};
 pub use error::{GraphError, quoted};
 pub use intern::KeyIndex;
 pub use order::static_order;
