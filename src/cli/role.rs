@@ -1,12 +1,16 @@
 //! `rdask-hpc __role`: what supervisors start as their children.
 
+use rdask_launcher::control::ChildEnd;
 use std::process::ExitCode;
 
-/// Arguments of `__role`.
+/// Arguments of `__role`; what to do comes over the inherited control socket.
 #[derive(clap::Args, Debug)]
 pub struct RoleArgs {
-    /// `scheduler` or `worker`.
+    /// `scheduler` or `worker`, for people who look at the process list.
     pub role: String,
+    /// Name of the worker slot, likewise.
+    #[arg(long)]
+    pub slot: Option<String>,
 }
 
 /// Plays the role until it ends.
@@ -14,5 +18,8 @@ pub struct RoleArgs {
 /// # Errors
 /// When the process was not started by a supervisor.
 pub fn run(_args: RoleArgs) -> anyhow::Result<ExitCode> {
-    Ok(ExitCode::SUCCESS)
+    let (start, end) = ChildEnd::from_inherited()?;
+    let code = crate::role::play(&start, &end)?;
+    // Threads that still run a task end with the process.
+    std::process::exit(code)
 }
