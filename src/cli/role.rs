@@ -17,8 +17,9 @@ pub struct RoleArgs {
 ///
 /// # Errors
 /// When the process was not started by a supervisor.
-pub fn run(_args: RoleArgs) -> anyhow::Result<ExitCode> {
+pub fn run(args: &RoleArgs) -> anyhow::Result<ExitCode> {
     let (start, end) = ChildEnd::from_inherited()?;
+    tracing::debug!(role = args.role, slot = args.slot, "started by a supervisor");
     let code = crate::role::play(&start, &end)?;
     // Threads that still run a task end with the process.
     std::process::exit(code)

@@ -11,6 +11,7 @@
 //! sockets. Results never pass through this process.
 
 mod closing;
+mod contact;
 mod deliver;
 mod driver;
 mod job;
