@@ -1,4 +1,5 @@
 //! Integration tests: the real binary under real launchers. Each module is one subject.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
+mod support;
 mod topology;
