@@ -1,9 +1,21 @@
 //! rdask: Dask's distributed scheduler and workers as one HPC batch job.
 
+pub mod byte_size;
 pub mod cli;
 pub mod config;
+pub mod graph_dot;
+pub mod graph_file;
+pub mod graph_info;
+pub mod graph_json;
+pub mod graph_load;
 pub mod kernels;
 pub mod observe;
 pub mod output;
 pub mod run;
 pub mod user_error;
+
+pub use graph_load::{Fault, LoadError};
+pub use rdask_core::graph::{
+    ArrayOutput, Attributes, Graph, GraphBuilder, GraphError, Outputs, Param, Params, RunSpec,
+    TaskHandle,
+};

@@ -23,6 +23,11 @@ pub(super) fn user_error(error: &UserError) -> ExitCode {
 
 /// Prints what clap has to say: help to stdout with 0, a mistake to stderr with 2.
 pub(super) fn usage_error(error: &clap::Error) -> ExitCode {
+    if error.kind() == clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        let names = "import, export, info, validate and dot";
+        let fault = UserError::new("a command is missing behind `graph`", "");
+        return user_error(&fault.help(format!("there are {names}")));
+    }
     if error.use_stderr() {
         return user_error(&in_our_words(&error.to_string()));
     }
