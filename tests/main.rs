@@ -2,6 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 mod command_line;
+mod failures;
+mod main_job;
 mod schemas;
 mod support;
 mod topology;
