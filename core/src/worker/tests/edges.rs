@@ -345,13 +345,13 @@ pub(super) fn documented(heading: &str) -> Vec<String> {
 fn rows_are_those_of_the_document() {
     let names: Vec<&str> = ROWS.iter().map(|row| row.name).collect();
     assert_eq!(documented("## Worker: all transitions"), names);
-    let names: Vec<&str> = super::cancelled::ROWS.iter().map(|row| row.name).collect();
+    let names: Vec<&str> = cancelled::ROWS.iter().map(|row| row.name).collect();
     assert_eq!(documented("## Worker: cancelled and resumed"), names);
 }
 
 #[test]
 fn every_edge_is_exercised() {
-    for row in ROWS.iter().chain(super::cancelled::ROWS) {
+    for row in ROWS.iter().chain(cancelled::ROWS) {
         let seen = exercised(&(row.test)());
         for edge in row.edges {
             assert!(seen.contains(edge), "{}: its test never goes {edge:?}", row.name);
@@ -361,6 +361,6 @@ fn every_edge_is_exercised() {
 
 /// Every edge of every row.
 pub(super) fn all_edges() -> Vec<Edge> {
-    let rows = ROWS.iter().chain(super::cancelled::ROWS);
+    let rows = ROWS.iter().chain(cancelled::ROWS);
     rows.flat_map(|row| row.edges.iter().copied()).collect()
 }
