@@ -13,8 +13,6 @@ mod build;
 mod order;
 mod spec;
 
-
-
 pub use spec::{Param, Params, RunSpec};
 
 use crate::ids::{SpecId, TaskId};

@@ -318,7 +318,10 @@ fn any_other_pair() -> Vec<Bench> {
         bench.set_up(send(ComputeTask { spec: SpecId(5), ..message(1, 2, &[]) }));
         let got = bench.give(vec![success(1, 1)]);
         assert!(
-            matches!(&got[..], [WorkerInstruction::Execute { run_id: RunId(2), spec: SpecId(5), .. }]),
+            matches!(
+                &got[..],
+                [WorkerInstruction::Execute { run_id: RunId(2), spec: SpecId(5), .. }]
+            ),
             "{got:?}"
         );
         bench.check(success(1, 2), &[store(1), finished(1, 2)]);
