@@ -13,6 +13,8 @@ mod build;
 mod order;
 mod spec;
 
+
+
 pub use spec::{Param, Params, RunSpec};
 
 use crate::ids::{SpecId, TaskId};
