@@ -79,18 +79,24 @@ fn the_longest_message_passes_and_one_byte_more_is_refused() {
             let (one, two) = pair(over).await;
             let (sender, _) = one.split();
             let (_keep, mut receiver) = two.split();
-            sender.push(|body| body.push(1)).unwrap();
             let longest = frame::MAX_MESSAGE;
-            sender.push(|body| body.resize(body.len() + longest, 7)).unwrap();
-            sender.drained_to(0).await;
-            let too_long = sender.push(|body| body.resize(body.len() + longest + 1, 7));
-            assert_eq!(too_long, Err(PushError::TooLong { len: longest + 1, limit: longest }));
-            sender.push(|body| body.push(2)).unwrap();
-            let mut lens = Vec::new();
-            while lens.len() < 3 {
-                let batch = receiver.recv().await.unwrap().unwrap();
-                lens.extend(batch.iter().map(<[u8]>::len));
-            }
+            let sending = async {
+                sender.push(|body| body.push(1)).unwrap();
+                sender.push(|body| body.resize(body.len() + longest, 7)).unwrap();
+                sender.drained_to(0).await;
+                let too_long = sender.push(|body| body.resize(body.len() + longest + 1, 7));
+                assert_eq!(too_long, Err(PushError::TooLong { len: longest + 1, limit: longest }));
+                sender.push(|body| body.push(2)).unwrap();
+            };
+            let receiving = async {
+                let mut lens = Vec::new();
+                while lens.len() < 3 {
+                    let batch = receiver.recv().await.unwrap().unwrap();
+                    lens.extend(batch.iter().map(<[u8]>::len));
+                }
+                lens
+            };
+            let ((), lens) = tokio::join!(sending, receiving);
             assert_eq!(lens, [1, longest, 1], "{over:?}");
         });
     }

@@ -57,8 +57,7 @@ pub async fn pair_of(over: Over, one: &Endpoint, two: &Endpoint) -> (Channel, Ch
         Over::Tcp => {
             let mut listener = Listener::bind(loopback(), two).unwrap();
             let address = [listener.local_addr()];
-            let (dialled, accepted) =
-                tokio::join!(connect(&address, one, HANG), listener.accept());
+            let (dialled, accepted) = tokio::join!(connect(&address, one, HANG), listener.accept());
             let Some(Connection::Control(accepted)) = accepted else { panic!("no channel") };
             (dialled.unwrap(), accepted)
         }
