@@ -1,14 +1,11 @@
 //! Conformance of channels: the same bodies over each path.
 
-#[expect(dead_code, reason = "each test binary uses a part of the suite")]
-mod suite;
-
 use rdask_transport::{
     CHANNEL_BUDGET, ChannelReceiver, ChannelSender, Endpoint, ErrorKind, PushError, Role, Settings,
     frame,
 };
 use std::time::Duration;
-use suite::{Chance, Over, endpoint, identity, pair, pair_of, run, secret};
+use crate::suite::{Chance, Over, endpoint, identity, pair, pair_of, run, secret};
 
 const BOTH: [Over; 2] = [Over::Inproc, Over::Tcp];
 
@@ -331,8 +328,8 @@ fn an_encoder_that_panics_leaves_the_stream_whole() {
 fn a_silent_peer_that_lives_is_kept_and_a_frozen_one_is_given_up() {
     run(async {
         let settings = Settings {
-            ping_after: Duration::from_millis(20),
-            timeout: Duration::from_millis(400),
+            ping_after: Duration::from_millis(50),
+            timeout: Duration::from_secs(3),
             ..Settings::default()
         };
         let impatient = Endpoint::with_settings(identity(1, Role::Worker), secret(), settings);
@@ -340,9 +337,9 @@ fn a_silent_peer_that_lives_is_kept_and_a_frozen_one_is_given_up() {
         let (_sender, mut receiver) = one.split();
         let (back, mut reading) = two.split();
         {
-            // While the peer listens it answers pings: several timeouts pass and nothing happens.
+            // While the peer listens it answers pings: the timeout passes and nothing happens.
             let listening = reading.recv();
-            let lively = tokio::time::sleep(Duration::from_millis(1500));
+            let lively = tokio::time::sleep(Duration::from_secs(4));
             tokio::select! {
                 _ = receiver.recv() => panic!("the peer said nothing"),
                 _ = listening => panic!("we said nothing"),
@@ -353,37 +350,5 @@ fn a_silent_peer_that_lives_is_kept_and_a_frozen_one_is_given_up() {
         let error = receiver.recv().await.unwrap_err();
         assert!(matches!(error.kind, ErrorKind::Timeout), "{error}");
         drop(back);
-    });
-}
-
-#[test]
-fn a_thousand_channels_leave_no_descriptor_behind() {
-    run(async {
-        let open = || std::fs::read_dir("/proc/self/fd").unwrap().count();
-        let before = open();
-        for round in 0..1000_u32 {
-            let (one, two) = pair(Over::Tcp).await;
-            let (sender, receiver) = one.split();
-            let (back, mut reading) = two.split();
-            sender.push(|body| body.push(1)).unwrap();
-            if round % 2 == 0 {
-                sender.close().await.unwrap();
-                while let Some(batch) = reading.recv().await.unwrap() {
-                    assert_eq!(batch.iter().count(), 1);
-                }
-            } else {
-                sender.abort();
-            }
-            drop((sender, receiver, back, reading));
-        }
-        // Writers and listeners end in tasks of their own: let them. Other tests of this process
-        // open descriptors too, hence the margin, far below two per cycle.
-        for _ in 0..100_000 {
-            if open() <= before + 100 {
-                return;
-            }
-            tokio::task::yield_now().await;
-        }
-        panic!("{} descriptors before, {} after", before, open());
     });
 }
