@@ -1,0 +1,2 @@
+//! Simple work from compute-task to free-keys.
+

@@ -1,0 +1,1 @@
+//! Fetching: whom to ask, how much, and what each failure leads to.
