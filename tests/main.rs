@@ -1,5 +1,7 @@
 //! Integration tests: the real binary under real launchers. Each module is one subject.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
+mod building;
 mod support;
+mod tidy;
 mod topology;
