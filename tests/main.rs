@@ -1,1 +1,7 @@
-//! Integration tests: the real binary under real launchers.
+//! Integration tests: the real binary under real launchers. Each module is one subject.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
+mod kernels;
+mod kernels_oracle;
+mod kernels_random;
+mod support;

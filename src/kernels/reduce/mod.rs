@@ -79,8 +79,9 @@ impl Reduce {
         let Some(given) = &self.axes else { return Ok(vec![true; axes]) };
         let mut reduced = vec![false; axes];
         for axis in given {
-            // numpy lets a 0-d array have an axis 0 or −1 here.
-            if axes == 0 && matches!(axis, 0 | -1) && given.len() == 1 {
+            // numpy lets a 0-d array have an axis 0 or −1 in its plain reductions.
+            let plain = matches!(self.reduction, Reduction::Sum | Reduction::Min | Reduction::Max);
+            if plain && axes == 0 && matches!(axis, 0 | -1) && given.len() == 1 {
                 continue;
             }
             if std::mem::replace(&mut reduced[axis_of(*axis, axes)?], true) {
