@@ -4,6 +4,9 @@
 mod building;
 mod command_line;
 mod failures;
+mod kernels;
+mod kernels_oracle;
+mod kernels_random;
 mod main_job;
 mod schemas;
 mod support;
