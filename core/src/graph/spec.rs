@@ -53,7 +53,8 @@ impl RunSpec {
     ///
     /// ```
     /// use rdask_core::graph::{Param, RunSpec};
-    /// let spec = RunSpec::kernel("sum", [("axis", vec![0_i64].into()), ("keepdims", true.into())]);
+    /// let axis = vec![0_i64].into();
+    /// let spec = RunSpec::kernel("sum", [("axis", axis), ("keepdims", true.into())]);
     /// assert_eq!(spec.params()[1], ("keepdims".to_owned(), Param::Bool(true)));
     /// ```
     pub fn kernel<N: Into<String>>(
@@ -179,7 +180,9 @@ macro_rules! param_from {
         })*
     };
 }
-param_from!(bool => Bool, i32 => Int, u32 => Int, i64 => Int, f64 => Float, &str => Str, String => Str);
+param_from! {
+    bool => Bool, i32 => Int, u32 => Int, i64 => Int, f64 => Float, &str => Str, String => Str,
+}
 
 impl From<u64> for Param {
     fn from(value: u64) -> Self {
