@@ -50,7 +50,7 @@ pub(super) const SECOND_DIGITS: u32 = 9;
 ///
 /// let error = graph_json::import(r#"{"version": 1, "tasks": [{"kye": "x"}]}"#).unwrap_err();
 /// let lines: Vec<String> = error.lines().collect();
-/// assert_eq!(lines[0], "unknown field 'kye' (tasks[0].kye, line 1 column 35)");
+/// assert_eq!(lines[0], "unknown field 'kye' (tasks[0].kye, line 1 column 34)");
 /// assert_eq!(error.help().unwrap(), "did you mean 'key'?");
 /// # Ok::<(), rdask::LoadError>(())
 /// ```
@@ -239,7 +239,8 @@ impl<'a> Importer<'a> {
             Some(version) => {
                 self.newer = true;
                 let problem = format!(
-                    "version {version} of the JSON form, this rdask-hpc reads version {JSON_VERSION}"
+                    "version {version} of the JSON form, \
+                     this rdask-hpc reads version {JSON_VERSION}"
                 );
                 self.fault_at("version".to_owned(), raw, problem, None);
             }
@@ -282,9 +283,11 @@ impl<'a> Importer<'a> {
         let (mut key, mut run) = (None, None);
         let mut deps = Vec::new();
         let mut attributes = Attributes::default();
-        for (i, (name, raw)) in fields.iter().enumerate() {
+        let mut seen = [false; TASK_FIELDS.len()];
+        for (name, raw) in fields {
             let name = name.as_ref();
-            if fields[..i].iter().any(|(other, _)| other == name) {
+            let known = TASK_FIELDS.iter().position(|field| *field == name);
+            if known.is_some_and(|known| std::mem::replace(&mut seen[known], true)) {
                 let problem = format!("the field {} stands twice", quoted(name));
                 self.fault_at(path(name), raw, problem, None);
                 continue;
@@ -298,8 +301,8 @@ impl<'a> Importer<'a> {
                 _ => self.attribute(&path, name, raw, &mut attributes),
             }
         }
-        for field in ["key", "run"] {
-            if !fields.iter().any(|(name, _)| name == field) {
+        for (field, seen) in TASK_FIELDS.iter().zip(seen).take(2) {
+            if !seen {
                 let problem = format!("the field '{field}' is missing");
                 self.fault(format!("tasks[{number}]"), begin, problem, None);
             }
