@@ -44,6 +44,18 @@ fn help_and_version_go_to_stdout() {
     assert!(version.starts_with(concat!("rdask-hpc ", env!("CARGO_PKG_VERSION"), "\ncommit: ")));
 }
 
+#[test]
+fn only_rank_0_talks() {
+    for (rank, code) in [("0", 2), ("1", 0)] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_rdask-hpc"));
+        command.args(["--workers", "0", "graph.bin"]).env("OMPI_COMM_WORLD_RANK", rank);
+        let names = ["OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_SIZE"];
+        let output = command.envs(names.map(|name| (name, "2"))).output().unwrap();
+        assert_eq!(output.status.code(), Some(code), "rank {rank}");
+        assert_eq!(output.stderr.is_empty(), code == 0, "rank {rank}");
+    }
+}
+
 const MISTAKES: &[&[&str]] = &[
     &[],
     &["--wrokers", "2", "graph.bin"],

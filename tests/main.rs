@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 mod command_line;
+mod errors_page;
 mod schemas;
 mod support;
 mod topology;
