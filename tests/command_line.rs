@@ -124,6 +124,19 @@ fn graphs_go_from_json_to_bin_and_back() {
 }
 
 #[test]
+fn the_plan_fits_its_schema() {
+    for arguments in [
+        &["topology", "--json", "--synthetic", "pack:2 numa:2 core:8 pu:2", "--ranks", "5"][..],
+        &["topology", "--json", "--synthetic", "core:2", "--scheduler-here", "no", "--ranks", "1"],
+    ] {
+        let output = run(arguments);
+        assert_eq!(output.status.code(), Some(0), "{arguments:?}");
+        let plan = serde_json::from_slice(&output.stdout).unwrap();
+        crate::support::schema::assert_fits("topology", &plan);
+    }
+}
+
+#[test]
 fn each_fault_of_a_graph_is_one_error() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("g.json");
