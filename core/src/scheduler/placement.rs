@@ -85,7 +85,7 @@ impl SchedulerState {
         let Some(at) = self.workers.get(worker) else { return false };
         let prefix = self.families.prefix_of(&self.tasks[task.index()]);
         let prefix = &self.families.prefixes[prefix as usize];
-        at.slots_used < prefix.slots(at.nthreads(), at.saturation_slots, self.round_trip_ns)
+        at.slots_used < prefix.slots(at.nthreads, at.saturation_slots, self.round_trip_ns)
     }
 
     /// Queuing is off: a worker gets its share of a group in one go, so that neighbours are
@@ -102,7 +102,7 @@ impl SchedulerState {
         self.draw_any();
         self.gather_held(task);
         let Some(worker) = self.least_cost(task) else { return Placement::Nowhere };
-        let threads = self.workers.get(worker).map_or(1, Worker::nthreads);
+        let threads = self.workers.get(worker).map_or(1, |worker| worker.nthreads);
         let share = u64::from(tasks) * u64::from(threads) / self.workers.nthreads.max(1);
         let family = &mut self.families.groups[group];
         family.last_worker = worker.0;
@@ -206,7 +206,7 @@ impl SchedulerState {
             let worker = self.workers.get(candidate.worker)?;
             let lacks = terms.resources.iter().any(|(name, need)| !has_free(worker, name, *need));
             let fetch_ns = transfer_ns(total.saturating_sub(candidate.held_bytes), self.bandwidth);
-            let wait_ns = worker.occupancy_ns(self.bandwidth) / u64::from(worker.nthreads());
+            let wait_ns = worker.occupancy_ns(self.bandwidth) / u64::from(worker.nthreads);
             let tie = mix(salt ^ (u64::from(candidate.worker.0) << 32));
             Some((lacks, wait_ns.saturating_add(fetch_ns), worker.nbytes, tie))
         };

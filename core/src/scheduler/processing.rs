@@ -34,7 +34,7 @@ impl SchedulerState {
         let terms = self.asks.terms(self.tasks[task.index()].ask);
         let at = self.workers.at(worker);
         let record = &mut self.tasks[task.index()];
-        let at_once = at.slots_used + terms.threads <= at.nthreads();
+        let at_once = at.slots_used + terms.threads <= at.nthreads;
         record.run_id = self.last_run;
         record.processing_on = worker.0;
         record.processing_at = position(at.processing.len());
@@ -107,8 +107,7 @@ impl SchedulerState {
     /// Inputs that can never be together in the worker's memory: the task errs.
     fn refuse_large_inputs(&mut self, task: TaskId, worker: WorkerId, input_bytes: u64) -> bool {
         let Some(at) = self.workers.get(worker) else { return false };
-        let registration = &at.registration;
-        let limit = registration.memory_limit_bytes;
+        let limit = at.memory_limit_bytes;
         if limit == 0 || input_bytes <= limit || self.config.memory_terminate <= 0.0 {
             return false;
         }
@@ -116,7 +115,7 @@ impl SchedulerState {
             "the inputs of {} take {input_bytes} bytes together, the memory limit of worker {} is \
              {limit} bytes; raise it with --memory-limit or make the inputs smaller",
             self.key_of(task),
-            registration.name
+            at.registration.name
         );
         self.blame_itself(task, None, error("MemoryError", message));
         self.recommend(task, TaskState::Erred);

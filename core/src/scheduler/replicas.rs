@@ -17,7 +17,7 @@ impl SchedulerState {
         let held = Held { worker, at: position(at.has_what.len()) };
         at.has_what.push(task);
         at.nbytes = at.nbytes.saturating_add(nbytes);
-        if at.needs_what.remove(&task).is_some() {
+        if !at.needs_what.is_empty() && at.needs_what.remove(&task).is_some() {
             at.network_bytes = at.network_bytes.saturating_sub(nbytes);
         }
         self.overflow.insert(record, held);

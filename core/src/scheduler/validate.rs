@@ -234,7 +234,7 @@ impl SchedulerState {
         ensure(names == self.workers.len(), "names are left of workers that are gone")?;
         let known: usize = self.workers.iter().map(|(_, w)| w.registration.addresses.len()).sum();
         ensure(addresses == known, "addresses are left of workers that are gone")?;
-        let threads: u64 = self.workers.iter().map(|(_, w)| u64::from(w.nthreads())).sum();
+        let threads: u64 = self.workers.iter().map(|(_, w)| u64::from(w.nthreads)).sum();
         ensure(threads == self.workers.nthreads, "threads are miscounted")?;
         let compute: u64 = self.workers.iter().map(|(_, worker)| worker.compute_ns).sum();
         ensure(compute == self.total_compute_ns, "occupancy of all workers is off")?;

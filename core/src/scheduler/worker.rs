@@ -26,8 +26,12 @@ pub(super) struct Assigned {
 /// What the scheduler knows of a worker.
 #[derive(Clone, Debug)]
 pub(super) struct Worker {
-    pub(super) registration: Box<WorkerRegistration>,
+    /// Slots, at least one. This and the limit are copies that every decision reads.
+    pub(super) nthreads: u32,
+    /// Bytes; 0 = unlimited.
+    pub(super) memory_limit_bytes: u64,
     pub(super) status: WorkerStatus,
+    pub(super) registration: Box<WorkerRegistration>,
     /// Results that it holds.
     pub(super) has_what: Vec<TaskId>,
     /// Their sizes together.
@@ -60,9 +64,11 @@ impl Worker {
     pub(super) fn new(registration: Box<WorkerRegistration>, saturation: f64, now: Time) -> Self {
         let used_resources = vec![0; registration.resources.len()];
         Self {
+            nthreads: registration.nthreads.max(1),
+            memory_limit_bytes: registration.memory_limit_bytes,
+            status: WorkerStatus::Running,
             saturation_slots: saturation_slots(registration.nthreads, saturation),
             registration,
-            status: WorkerStatus::Running,
             has_what: Vec::new(),
             nbytes: 0,
             processing: Vec::new(),
@@ -78,11 +84,6 @@ impl Worker {
         }
     }
 
-    /// Slots; a worker without any counts as one with one.
-    pub(super) fn nthreads(&self) -> u32 {
-        self.registration.nthreads.max(1)
-    }
-
     /// Expected time until it has done what it was sent, on one thread.
     pub(super) fn occupancy_ns(&self, bandwidth: u64) -> u64 {
         self.compute_ns.saturating_add(transfer_ns(self.network_bytes, bandwidth))
@@ -91,7 +92,7 @@ impl Worker {
     /// Its place among the running workers: slots used a thread, then a seeded hash.
     pub(super) fn load(&self, worker: WorkerId, seed: u64) -> u64 {
         const FRACTION_BITS: u32 = 20;
-        let scaled = (u64::from(self.slots_used) << FRACTION_BITS) / u64::from(self.nthreads());
+        let scaled = (u64::from(self.slots_used) << FRACTION_BITS) / u64::from(self.nthreads);
         let load = u32::try_from(scaled).unwrap_or(u32::MAX);
         let tie = mix(seed ^ u64::from(worker.0)) >> 32;
         (u64::from(load) << 32) | tie
@@ -185,8 +186,8 @@ impl Workers {
         for address in &worker.registration.addresses {
             self.addresses.insert(address.clone(), id);
         }
-        self.nthreads += u64::from(worker.nthreads());
-        self.running_nthreads += u64::from(worker.nthreads());
+        self.nthreads += u64::from(worker.nthreads);
+        self.running_nthreads += u64::from(worker.nthreads);
         self.emptiest.insert(id, worker.load(id, seed));
         self.table[id.index()] = Some(worker);
         self.len += 1;
@@ -206,7 +207,7 @@ impl Workers {
         for address in &worker.registration.addresses {
             self.addresses.remove(address);
         }
-        self.nthreads -= u64::from(worker.nthreads());
+        self.nthreads -= u64::from(worker.nthreads);
         self.len -= 1;
         self.version += 1;
         Some(worker)
@@ -216,7 +217,7 @@ impl Workers {
     pub(super) fn run(&mut self, id: WorkerId, seed: u64) {
         let Some(worker) = self.get(id) else { return };
         if !self.emptiest.contains(id) {
-            let (load, nthreads) = (worker.load(id, seed), u64::from(worker.nthreads()));
+            let (load, nthreads) = (worker.load(id, seed), u64::from(worker.nthreads));
             self.emptiest.insert(id, load);
             self.running_nthreads += nthreads;
         }
@@ -224,7 +225,7 @@ impl Workers {
 
     /// The worker takes no tasks.
     pub(super) fn stop(&mut self, id: WorkerId) {
-        let Some(nthreads) = self.get(id).map(|worker| u64::from(worker.nthreads())) else {
+        let Some(nthreads) = self.get(id).map(|worker| u64::from(worker.nthreads)) else {
             return;
         };
         if self.emptiest.contains(id) {
