@@ -1,5 +1,7 @@
 //! Cost of one message on the wire: nanoseconds to encode and to decode, and its length.
 
+#![expect(clippy::print_stdout, reason = "a bench reports on stdout")]
+
 use rdask_core::codec;
 use rdask_core::ids::{RunId, SpecId, TaskId, WorkerId};
 use rdask_core::messages::{ComputeTask, Dependency, Priority, ToScheduler, ToWorker, TypeCode};
