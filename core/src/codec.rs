@@ -76,15 +76,19 @@ pub fn encode<M: Serialize>(message: &M) -> Result<Vec<u8>, CodecError> {
 /// # Errors
 /// When the bytes are not such a message, or more than one.
 pub fn decode<M: DeserializeOwned>(body: &[u8]) -> Result<M, CodecError> {
-    match body.len() {
-        0..=0x100 => decode_within(body, standard().with_limit::<{ 0x100 * WIDEST }>()),
-        ..=0x1000 => decode_within(body, standard().with_limit::<{ 0x1000 * WIDEST }>()),
-        ..=0x1_0000 => decode_within(body, standard().with_limit::<{ 0x1_0000 * WIDEST }>()),
-        ..=0x10_0000 => decode_within(body, standard().with_limit::<{ 0x10_0000 * WIDEST }>()),
-        ..=MAX_BODY_BYTES => {
-            decode_within(body, standard().with_limit::<{ MAX_BODY_BYTES * WIDEST }>())
-        }
-        nbytes => Err(CodecError::Oversized { nbytes }),
+    let nbytes = body.len();
+    if nbytes <= 0x100 {
+        decode_within(body, standard().with_limit::<{ 0x100 * WIDEST }>())
+    } else if nbytes <= 0x1000 {
+        decode_within(body, standard().with_limit::<{ 0x1000 * WIDEST }>())
+    } else if nbytes <= 0x1_0000 {
+        decode_within(body, standard().with_limit::<{ 0x1_0000 * WIDEST }>())
+    } else if nbytes <= 0x10_0000 {
+        decode_within(body, standard().with_limit::<{ 0x10_0000 * WIDEST }>())
+    } else if nbytes <= MAX_BODY_BYTES {
+        decode_within(body, standard().with_limit::<{ MAX_BODY_BYTES * WIDEST }>())
+    } else {
+        Err(CodecError::Oversized { nbytes })
     }
 }
 
@@ -343,7 +347,7 @@ mod tests {
     fn any_to_scheduler() -> impl Strategy<Value = ToScheduler> {
         let numbers = (any::<u32>(), any::<u64>(), any::<u32>(), any::<u64>(), any::<u64>());
         prop_oneof![
-            (numbers.clone(), any::<u64>(), any::<u8>()).prop_map(|(numbers, nbytes, code)| {
+            (numbers, any::<u64>(), any::<u8>()).prop_map(|(numbers, nbytes, code)| {
                 let (task, run_id, thread, start_ns, stop_ns) = numbers;
                 ToScheduler::TaskFinished {
                     task: TaskId(task),

@@ -168,7 +168,7 @@ pub(super) struct Record {
     pub(super) needs: Option<Box<Requirement>>,
     pub(super) timeout_ns: u64,
     /// The run on a thread, if any.
-    pub(super) run: Option<Box<Run>>,
+    pub(super) run: Option<Run>,
     /// The transfer that brings it, if any.
     pub(super) transfer: Option<TransferId>,
     pub(super) nbytes: u64,
