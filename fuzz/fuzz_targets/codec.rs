@@ -1,5 +1,7 @@
-//! Any bytes as a message in each direction: a message or an error, never a panic or memory without
-//! bound, and what is read comes back the same when it is written.
+//! Any bytes as a message in each direction.
+//!
+//! A message or an error, never a panic or memory without bound; and what is read comes back the
+//! same when it is written.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

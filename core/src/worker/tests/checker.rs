@@ -1,4 +1,6 @@
 //! The checker checked: each planted breach of an invariant is found, and tells the task's story.
+//!
+//! A breach is planted by hand into a sound worker; `validate` must name it.
 
 use super::*;
 use crate::worker::task::Slot;
