@@ -21,13 +21,8 @@ impl WorkerState {
         self.take(taken.as_deref());
         let record = &mut self.tasks[slot];
         let run_id = record.run_id;
-        record.run = Some(Box::new(Run {
-            run_id,
-            started: self.now,
-            taken,
-            told_to_stop: false,
-            outdated: false,
-        }));
+        record.run =
+            Some(Run { run_id, started: self.now, taken, told_to_stop: false, outdated: false });
         let Some(spec) = record.spec else {
             self.impossible(self.tasks[slot].task, State::Ready, State::Executing)
         };
@@ -174,7 +169,7 @@ impl WorkerState {
     }
 
     /// The common end of every run: everything it took is given back, once.
-    fn end_run(&mut self, task: TaskId, run_id: RunId) -> Option<(Slot, Box<Run>)> {
+    fn end_run(&mut self, task: TaskId, run_id: RunId) -> Option<(Slot, Run)> {
         let Some(slot) = self.live_run(task, run_id) else {
             self.ignored_count += 1;
             return None;

@@ -47,7 +47,7 @@ enum Fault {
 /// more tasks first, chance.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Candidate {
-    best: (Priority, i64),
+    best: u128,
     remote: bool,
     wanted_count: Reverse<usize>,
     chance: u64,
@@ -100,7 +100,7 @@ impl WorkerState {
         let peer = self.peers.at(at);
         let best = peer.wanted.first()?;
         Some(Candidate {
-            best: (best.priority, best.generation),
+            best: best.key,
             remote: !peer.same_machine,
             wanted_count: Reverse(peer.wanted.len()),
             chance,
@@ -123,13 +123,13 @@ impl WorkerState {
         let mut tasks = Vec::new();
         let mut message_bytes = 0;
         let mut priority = Priority::default();
-        while let Some(&Rank { slot, priority: of_task, .. }) = self.peers.at(at).wanted.first() {
+        while let Some(&Rank { slot, .. }) = self.peers.at(at).wanted.first() {
             let nbytes = self.tasks[slot].nbytes;
             if !self.fits_message(nbytes, message_bytes, slots.is_empty()) {
                 break;
             }
             if slots.is_empty() {
-                priority = of_task;
+                priority = self.tasks[slot].priority;
             }
             self.transition(slot, State::Flight);
             let record = &mut self.tasks[slot];
@@ -188,29 +188,31 @@ impl WorkerState {
         if state == State::Memory {
             return;
         }
-        let mut who_has = std::mem::take(&mut self.tasks[slot].who_has);
-        let rank = self.tasks[slot].rank(slot);
-        if state == State::Fetch {
-            for &holder in &who_has {
-                self.peers.unwant(holder, rank);
-            }
-        }
-        who_has.clear();
+        let mut new = std::mem::take(&mut self.holders);
         for &worker in holders {
             let at = self.peers.find_or_insert(worker);
-            if worker != self.options.worker && !self.peers.at(at).gone && !who_has.contains(&at) {
-                who_has.push(at);
+            if worker != self.options.worker && !self.peers.at(at).gone && !new.contains(&at) {
+                new.push(at);
             }
         }
-        if state == State::Fetch {
-            for &holder in &who_has {
-                self.peers.want(holder, rank);
-            }
-            if who_has.is_empty() {
-                self.recommend(slot, State::Missing);
+        let record = &mut self.tasks[slot];
+        if new != record.who_has {
+            let rank = record.rank(slot);
+            std::mem::swap(&mut new, &mut record.who_has);
+            if state == State::Fetch {
+                for &holder in &new {
+                    self.peers.unwant(holder, rank);
+                }
+                for &holder in &self.tasks[slot].who_has {
+                    self.peers.want(holder, rank);
+                }
+                if self.tasks[slot].who_has.is_empty() {
+                    self.recommend(slot, State::Missing);
+                }
             }
         }
-        self.tasks[slot].who_has = who_has;
+        new.clear();
+        self.holders = new;
     }
 
     /// Strikes one holder off. A task in fetch without holders becomes missing.

@@ -40,8 +40,12 @@ use gather::{Suspect, Transfer};
 use peers::Peers;
 use ready::{Queue, Resource};
 use std::collections::{BTreeMap, BTreeSet};
-use task::{Rank, Requirement, Slot};
+use task::{PeerIndex, Rank, Requirement, Slot};
 use tasks::Tasks;
+
+/// Transitions that a worker's story keeps at most: the last thousand tasks or so, in a ring that
+/// stays in a core's cache.
+const STORY_LENGTH: usize = 10_000;
 
 /// What a worker is and has.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -93,10 +97,13 @@ pub struct WorkerState {
     stack: Vec<Slot>,
     /// Links cut by the transition in progress; kept for its memory.
     cut: Vec<Slot>,
+    /// Holders that a message names; kept for its memory.
+    holders: Vec<PeerIndex>,
     /// End data of the run whose end event is being handled.
     run_end: Option<RunEnd>,
     running: bool,
-    generation: i64,
+    /// Counts down with each compute-task: among equals the latest runs first.
+    generation: u32,
     /// Bytes of all values here.
     nbytes: u64,
     ready: BTreeSet<Rank>,
@@ -135,7 +142,7 @@ impl WorkerState {
             .collect();
         Self {
             incoming_bytes_limit: gather::incoming_bytes_limit(&config, &options),
-            story: Story::new(config.log_length),
+            story: Story::new(config.log_length.min(STORY_LENGTH)),
             rng: Rng::new(seed),
             resources,
             config,
@@ -148,9 +155,10 @@ impl WorkerState {
             peers: Peers::default(),
             stack: Vec::new(),
             cut: Vec::new(),
+            holders: Vec::new(),
             run_end: None,
             running: true,
-            generation: 0,
+            generation: u32::MAX,
             nbytes: 0,
             ready: BTreeSet::new(),
             constrained: BTreeMap::new(),

@@ -2,8 +2,8 @@
 //!
 //! The best task whose needs are free starts. A task that cannot start blocks only its equals; but
 //! when it has been overtaken too often, others no longer take what it lacks, so that many small
-//! tasks cannot hold up a large one for ever. A worker on which nothing runs starts a task whose
-//! memory is not free all the same: waiting could only be for ever.
+//! tasks cannot hold up a large one for ever. A worker whose pool is idle starts a task whose memory
+//! is not free all the same: waiting could be for ever.
 
 use super::WorkerState;
 use super::task::{Rank, Requirement, Slot, State};
@@ -96,7 +96,7 @@ impl WorkerState {
         {
             chosen = None;
         }
-        if chosen.is_none() && self.executing.is_empty() && self.long_running.is_empty() {
+        if chosen.is_none() && self.executing.is_empty() {
             return self.best_without_memory();
         }
         if chosen.is_some() {
@@ -109,7 +109,7 @@ impl WorkerState {
         chosen.map(|rank| rank.slot)
     }
 
-    /// The best task that lacks nothing but memory, for a worker on which nothing runs.
+    /// The best task that lacks nothing but memory, for a worker whose pool is idle.
     fn best_without_memory(&self) -> Option<Slot> {
         let heads = self.constrained.iter().filter(|(needs, _)| self.has_resources(needs));
         heads.filter_map(|(_, queue)| queue.ranks.first()).min().map(|rank| rank.slot)

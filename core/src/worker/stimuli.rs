@@ -111,7 +111,7 @@ impl WorkerState {
         record.arguments = message.arguments;
         record.timeout_ns = message.needs.map_or(0, |needs| needs.timeout_ns);
         record.needs = needs;
-        self.generation -= 1;
+        self.generation = self.generation.wrapping_sub(1);
         record.priority = message.priority;
         record.generation = self.generation;
         if !same {

@@ -40,11 +40,11 @@ impl WorkerState {
         let direct = match start {
             State::Cancelled(live) => self.cancelled(slot, live, finish),
             State::Resumed(live) => self.resumed(slot, live, finish),
-            State::Released => self.from_released(slot, finish),
-            State::Waiting | State::Ready | State::Constrained => self.from_queue(slot, finish),
-            State::Executing | State::LongRunning => self.from_thread(slot, finish),
-            State::Fetch | State::Flight | State::Missing => self.from_network(slot, finish),
-            State::Memory | State::Erred => self.from_end(slot, finish),
+            State::Released => self.step_released(slot, finish),
+            State::Waiting | State::Ready | State::Constrained => self.step_queued(slot, finish),
+            State::Executing | State::LongRunning => self.step_running(slot, finish),
+            State::Fetch | State::Flight | State::Missing => self.step_network(slot, finish),
+            State::Memory | State::Erred => self.step_ended(slot, finish),
             State::Rescheduled | State::Forgotten => false,
         };
         if direct {
@@ -84,7 +84,7 @@ impl WorkerState {
         self.transition(slot, finish);
     }
 
-    fn from_released(&mut self, slot: Slot, finish: State) -> bool {
+    fn step_released(&mut self, slot: Slot, finish: State) -> bool {
         match finish {
             State::Waiting => self.released_waiting(slot),
             State::Fetch => self.released_fetch(slot),
@@ -105,7 +105,7 @@ impl WorkerState {
         true
     }
 
-    fn from_queue(&mut self, slot: Slot, finish: State) -> bool {
+    fn step_queued(&mut self, slot: Slot, finish: State) -> bool {
         match (self.tasks[slot].state, finish) {
             (State::Waiting, State::Ready | State::Constrained) => self.waiting_ready(slot),
             (State::Ready | State::Constrained, State::Executing) => self.ready_executing(slot),
@@ -115,7 +115,7 @@ impl WorkerState {
         true
     }
 
-    fn from_thread(&mut self, slot: Slot, finish: State) -> bool {
+    fn step_running(&mut self, slot: Slot, finish: State) -> bool {
         let record = &self.tasks[slot];
         match (record.state, finish, record.done) {
             (_, State::Memory, true) => self.executing_memory(slot),
@@ -129,7 +129,7 @@ impl WorkerState {
         true
     }
 
-    fn from_network(&mut self, slot: Slot, finish: State) -> bool {
+    fn step_network(&mut self, slot: Slot, finish: State) -> bool {
         let record = &self.tasks[slot];
         match (record.state, finish) {
             (State::Fetch, State::Flight) => self.leave_fetch(slot, State::Flight),
@@ -147,7 +147,7 @@ impl WorkerState {
         true
     }
 
-    fn from_end(&mut self, slot: Slot, finish: State) -> bool {
+    fn step_ended(&mut self, slot: Slot, finish: State) -> bool {
         match (self.tasks[slot].state, finish) {
             (State::Memory, State::Released) => self.memory_released(slot),
             (State::Erred, State::Released) => self.release(slot),

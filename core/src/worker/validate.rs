@@ -270,8 +270,10 @@ impl WorkerState {
         if !self.running {
             return Ok(());
         }
-        let idle = self.used_threads == 0 && self.long_running.is_empty();
-        ensure!(!idle || self.ready_count() == 0, "tasks are ready and nothing runs");
+        if self.long_running.is_empty() {
+            let idle = self.used_threads == 0;
+            ensure!(!idle || self.ready_count() == 0, "tasks are ready and nothing runs");
+        }
         if self.constrained.is_empty() {
             ensure!(
                 self.ready.is_empty() || self.used_threads == self.options.nthreads,

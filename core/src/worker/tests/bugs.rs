@@ -1,5 +1,7 @@
-//! Bugs that others have met in machines like this one, as scripts; the numbers are those of issues
-//! of dask/distributed.
+//! Bugs that others have met in machines like this one, as scripts.
+//!
+//! The numbers are those of issues of dask/distributed. What a single worker cannot show (steals,
+//! races between workers) is not here.
 
 use super::*;
 use Live::{Executing as E, Flight as F};

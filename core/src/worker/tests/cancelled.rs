@@ -1,5 +1,7 @@
-//! One test for each row of "Worker: cancelled and resumed" in docs/states-worker.md, then every
-//! pair of a state with a live instruction and an event that ends it.
+//! One test for each row of "Worker: cancelled and resumed" in docs/states-worker.md.
+//!
+//! Then every pair of a state with a live instruction and an event that ends it: the state after,
+//! the one message or none, and no second end.
 
 use super::edges::{Row, rows};
 use super::*;

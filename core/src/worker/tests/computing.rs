@@ -1,4 +1,6 @@
 //! From a compute-task to its report: order, slots, memory, resources, arguments.
+//!
+//! Which task starts when, what it takes and gives back, and what messages that cannot be meant do.
 
 use super::*;
 use State::*;

@@ -1,5 +1,7 @@
-//! One test for each row of "Worker: all transitions" in docs/states-worker.md, and the proof that
-//! the rows, these tests and the edges of the machine are the same set.
+//! One test for each row of "Worker: all transitions" in docs/states-worker.md.
+//!
+//! And the proof that the rows of the document and these tests are the same set, and that the tests
+//! go through every edge that a row stands for.
 
 use super::*;
 use crate::story::Transition;

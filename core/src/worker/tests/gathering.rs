@@ -1,4 +1,6 @@
 //! Fetching: whom to ask, how much, and what each failure leads to.
+//!
+//! Limits are tested at their edges; every wait is a timer that the test lets come.
 
 use super::*;
 use crate::config::{MILLISECOND_NS, SECOND_NS};

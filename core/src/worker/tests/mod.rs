@@ -5,6 +5,7 @@
 
 mod bugs;
 mod cancelled;
+mod checker;
 mod computing;
 mod edges;
 mod gathering;

@@ -290,9 +290,8 @@ impl World {
                 }
             }
             WorkerInstruction::Reschedule { task, run_id } => {
-                if self.known[task.0 as usize].processing == Some(run_id.0) {
-                    self.known[task.0 as usize].processing = None;
-                }
+                let processing = &mut self.known[task.0 as usize].processing;
+                *processing = processing.filter(|&run| run != run_id.0);
             }
             WorkerInstruction::AddKeys { tasks } => {
                 for task in tasks {
