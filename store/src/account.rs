@@ -142,10 +142,4 @@ impl Account {
             peak_used_bytes: self.peak_used.load(SeqCst),
         }
     }
-
-    /// What counts against the limit; for tests of the invariant.
-    #[cfg(test)]
-    pub(crate) fn committed_bytes(&self) -> u64 {
-        self.committed.load(SeqCst)
-    }
 }

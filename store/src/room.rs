@@ -91,20 +91,19 @@ impl Shared {
         if self.waiting.load(SeqCst) != 0 {
             return None;
         }
-        if let [nbytes @ ..=SMALL] = sizes
-            && self.account.commit(*nbytes)
-        {
-            return Some(vec![None]);
-        }
         let mut after = After::default();
         let grant = self.lock().take(&self.account, sizes, &mut after);
         after.run();
         grant
     }
 
-    /// A small object's share of the limit, without a queue or an allocation.
+    /// A small object's share of the limit, without a lock or an allocation: as long as nobody
+    /// waits and no warm memory has to go for it.
     pub(crate) fn try_take_small(&self, nbytes: u64) -> bool {
-        nbytes <= SMALL && self.waiting.load(SeqCst) == 0 && self.account.commit(nbytes)
+        nbytes <= SMALL
+            && self.waiting.load(SeqCst) == 0
+            && self.account.warm_free_bytes() <= self.account.warm_allowance(nbytes)
+            && self.account.commit(nbytes)
     }
 
     /// Joins the queue.

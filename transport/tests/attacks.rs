@@ -1,5 +1,6 @@
 //! What strangers and broken peers can do to a listener: nothing but be refused.
 
+use crate::suite::{Over, endpoint, identity, loopback, pair_of, run, secret};
 use rdask_transport::handshake::{Side, Transcript};
 use rdask_transport::{
     Connection, Endpoint, ErrorKind, Hello, Listener, PREFIX_LEN, PROTOCOL, Purpose, Role, Secret,
@@ -7,7 +8,6 @@ use rdask_transport::{
 };
 use std::net::SocketAddr;
 use std::time::Duration;
-use crate::suite::{Over, endpoint, identity, loopback, pair_of, run, secret};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 

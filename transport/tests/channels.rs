@@ -1,11 +1,11 @@
 //! Conformance of channels: the same bodies over each path.
 
+use crate::suite::{Chance, Over, endpoint, identity, pair, pair_of, run, secret};
 use rdask_transport::{
     CHANNEL_BUDGET, ChannelReceiver, ChannelSender, Endpoint, ErrorKind, PushError, Role, Settings,
     frame,
 };
 use std::time::Duration;
-use crate::suite::{Chance, Over, endpoint, identity, pair, pair_of, run, secret};
 
 const BOTH: [Over; 2] = [Over::Inproc, Over::Tcp];
 

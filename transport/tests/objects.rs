@@ -1,6 +1,7 @@
 //! Fetching objects: integrity at every size, busy holders, wrong sizes, cancellation, death of
 //! the holder at every stage, and accounts that return to where they were.
 
+use crate::suite::{Chance, endpoint, endpoint_with, loopback, run};
 use rdask_store::{DType, Header, Sealed, Store, StoreError};
 use rdask_transport::{
     Answer, Cancel, Connection, DataServer, Endpoint, ErrorKind, Fetched, Fetcher, Listener,
@@ -9,7 +10,6 @@ use rdask_transport::{
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use crate::suite::{Chance, endpoint, endpoint_with, loopback, run};
 
 type Objects = Arc<Mutex<BTreeMap<u64, Sealed>>>;
 

@@ -49,8 +49,7 @@ fn hello(data: &[u8]) -> Result<(), &'static str> {
 #[test]
 fn the_corpora_hold_good_and_bad_input_and_none_panics() {
     for (target, replay) in [("frame", frame as fn(&[u8]) -> _), ("hello", hello)] {
-        let outcomes: Vec<_> =
-            corpus(target).iter().map(|(_, data)| replay(data)).collect();
+        let outcomes: Vec<_> = corpus(target).iter().map(|(_, data)| replay(data)).collect();
         assert!(outcomes.contains(&Ok(())), "{target}: nothing is accepted");
         assert!(outcomes.iter().any(Result::is_err), "{target}: nothing is refused");
     }
