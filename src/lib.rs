@@ -17,6 +17,8 @@ pub mod graph_file;
 pub mod graph_info;
 pub mod graph_json;
 pub mod graph_load;
+#[cfg(test)]
+mod graph_samples;
 pub mod kernels;
 mod nanny;
 pub mod observe;

@@ -39,10 +39,7 @@ pub(crate) struct Link {
 
 impl Link {
     /// Connects and registers in the background; `deliver` gets what arrives.
-    pub(crate) fn start<E: From<LinkEvent> + 'static>(
-        job: &Job,
-        deliver: mpsc::Sender<E>,
-    ) -> Self {
+    pub(crate) fn start<E: From<LinkEvent> + 'static>(job: &Job, deliver: mpsc::Sender<E>) -> Self {
         let (outbox, inbox) = mpsc::channel(QUEUE_LENGTH);
         let plan = job.bootstrap.plan.rank(job.rank);
         let workers = plan.map(|plan| &plan.workers[..]).unwrap_or_default();

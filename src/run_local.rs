@@ -5,14 +5,15 @@
 use crate::clock::Clock;
 use crate::config::{Fsync, Progress};
 use crate::executor::Seat;
+use crate::graph_load::LoadError;
 use crate::scheduler::{self, Delivery, ExpectedWorker, Inbox, LoadedGraph, SchedulerOptions};
 use crate::worker::{Worker, WorkerSetup};
 use rdask_core::config::Config;
-use rdask_core::graph::{Graph, static_order};
+use rdask_core::graph::Graph;
 use rdask_core::ids::TaskId;
 use rdask_core::messages::WorkerRegistration;
 use rdask_store::{Sealed, Store};
-use rdask_transport::{Fetcher, Identity, Role, Secret};
+use rdask_transport::{Endpoint, ErrorKind, Identity, Role, Secret};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -69,7 +70,7 @@ impl Results {
 pub enum RunError {
     /// The graph is wrong; nothing was run.
     #[error(transparent)]
-    Graph(#[from] crate::graph_file::GraphFault),
+    Graph(#[from] LoadError),
     /// A task failed, or the run could not go on.
     #[error("{message}")]
     Failed {
@@ -81,6 +82,9 @@ pub enum RunError {
     /// The system refuses a thread or the runtime.
     #[error("the run cannot start: {0}")]
     System(#[from] std::io::Error),
+    /// The two ends in this process do not fit.
+    #[error("the run cannot start: {0}")]
+    Transport(#[from] ErrorKind),
 }
 
 /// Runs a graph and gives the results of its outputs.
@@ -105,13 +109,10 @@ pub enum RunError {
 /// # Errors
 /// As `RunError` says; a failed task is an error that names it.
 pub fn run_local(graph: Graph, options: LocalOptions) -> Result<Results, RunError> {
-    crate::graph_check::check(&graph)?;
-    let graph = Arc::new(graph);
-    let loaded = LoadedGraph {
-        order: graph.order.clone().unwrap_or_else(|| static_order(&graph)),
-        content_hash: crate::output::hash::content_hash(&graph),
-        graph: Arc::clone(&graph),
-    };
+    let loaded = scheduler::loaded(graph).map_err(|fault| LoadError {
+        origin: String::new(),
+        faults: vec![fault],
+    })?;
     // A thread of its own, so that the caller may be inside any runtime.
     let thread = std::thread::Builder::new()
         .name("run_local".to_owned())
@@ -126,24 +127,16 @@ fn run(loaded: LoadedGraph, options: LocalOptions) -> Result<Results, RunError> 
     let graph = Arc::clone(&loaded.graph);
     let config = Config { validate: options.validate, ..Config::default() };
     let (inbox, receiver) = scheduler::inbox();
-    let me = Identity {
-        server_id: rdask_transport::random_id(),
-        role: Role::Worker,
-        job_id: "local".to_owned(),
-        label: "worker 0".to_owned(),
-        machine: "local".to_owned(),
-        netns: 0,
-    };
-    let store = Store::new(options.memory_limit_bytes);
-    let hello = me.hello();
-    let fetcher = Fetcher::new(me.clone(), Secret::random(), store.clone());
-    let worker = Worker::new(setup(&me, &options, &config, clock, store));
+    let secret = Secret::random()?;
+    let at_scheduler = Endpoint::new(identity(0, Role::Scheduler), secret.clone());
+    let at_worker = Endpoint::new(identity(1, Role::Worker), secret);
+    let (theirs, ours) = rdask_transport::inproc::pair(&at_scheduler, &at_worker)?;
+    let worker = Worker::new(setup(&options, &config, clock));
     let values = worker.values();
-    let (ours, theirs) = rdask_transport::inproc::pair();
     let thread = std::thread::Builder::new().name("worker".to_owned()).spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let local = tokio::task::LocalSet::new();
-        match local.block_on(&runtime, worker.run(ours, fetcher, || {})) {
+        match local.block_on(&runtime, worker.run(ours, at_worker, || {})) {
             Ok(ended) => ended.join(),
             Err(reason) => tracing::error!("the worker could not join: {reason}"),
         }
@@ -154,7 +147,7 @@ fn run(loaded: LoadedGraph, options: LocalOptions) -> Result<Results, RunError> 
     let sender = inbox.clone();
     let verdict = local.block_on(&runtime, async move {
         // Both fit the empty inbox.
-        let _fits = inbox.try_send(Inbox::Connected(Box::new(hello), theirs));
+        let _fits = inbox.try_send(Inbox::Connected(theirs));
         let _fits = inbox.try_send(Inbox::Loaded(Ok(Box::new(loaded))));
         scheduler::run(scheduler_options(config, options.keep_going), clock, sender, receiver).await
     });
@@ -196,22 +189,27 @@ fn scheduler_options(config: Config, keep_going: bool) -> SchedulerOptions {
     }
 }
 
-fn setup(
-    me: &Identity,
-    options: &LocalOptions,
-    config: &Config,
-    clock: Clock,
-    store: Store,
-) -> WorkerSetup {
+fn identity(server_id: u128, role: Role) -> Identity {
+    Identity {
+        server_id,
+        role,
+        job_id: "local".to_owned(),
+        label: format!("{role:?} in this process"),
+        machine: "local".to_owned(),
+        netns: 0,
+    }
+}
+
+fn setup(options: &LocalOptions, config: &Config, clock: Clock) -> WorkerSetup {
     let cores = || std::thread::available_parallelism().map_or(1, |n| n.get() as u32);
     let threads = if options.threads == 0 { cores() } else { options.threads };
     WorkerSetup {
         registration: WorkerRegistration {
-            server_id: me.server_id,
+            server_id: 1,
             name: "0".to_owned(),
             rank: 0,
             host: "local".to_owned(),
-            machine: me.machine.clone(),
+            machine: "local".to_owned(),
             pid: std::process::id(),
             nanny_pid: 0,
             nanny: 0,
@@ -225,7 +223,7 @@ fn setup(
         config: config.clone(),
         seed: 0,
         clock,
-        store,
+        store: Store::new(options.memory_limit_bytes),
         seats: vec![Seat::default(); threads as usize],
         spin: Duration::ZERO,
         bind: Box::new(|_| {}),

@@ -2,6 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 mod building;
+mod command_line;
+mod schemas;
 mod support;
 mod tidy;
 mod topology;

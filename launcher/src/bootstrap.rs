@@ -164,7 +164,9 @@ impl BootstrapError {
             | Self::Mismatch { .. }
             | Self::Builds { .. }
             | Self::Interface { .. }
-            | Self::Mpi(MpiError::NoShim { .. } | MpiError::Load { .. } | MpiError::Interface { .. }) => 2,
+            | Self::Mpi(
+                MpiError::NoShim { .. } | MpiError::Load { .. } | MpiError::Interface { .. },
+            ) => 2,
             Self::Mpi(MpiError::Call { .. })
             | Self::Facts { .. }
             | Self::Message(_)

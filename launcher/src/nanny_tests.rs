@@ -136,7 +136,12 @@ fn a_start_that_fails_counts_as_an_idle_death() {
 #[test]
 fn a_worker_that_must_end_is_asked_and_then_killed() {
     let mut table = Table::running(1);
-    let kill = |restart| NannyEvent::Kill { slot: 0, reason: "silent".into(), restart, grace: CLOSE_GRACE };
+    let kill = |restart| NannyEvent::Kill {
+        slot: 0,
+        reason: "silent".into(),
+        restart,
+        grace: CLOSE_GRACE,
+    };
     let ask = AskToClose { slot: 0, reason: "silent".into() };
     table.check(0, kill(true), std::slice::from_ref(&ask));
     assert_eq!(table.timeout_ms(), Some(5_000));

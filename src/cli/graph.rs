@@ -6,6 +6,7 @@
 use super::{EXIT_USAGE, graph_files, print};
 use crate::output::whole::write_whole;
 use crate::user_error::UserError;
+use crate::{graph_dot, graph_file, graph_info, graph_json};
 use clap::Subcommand;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -67,20 +68,22 @@ pub(super) enum GraphCommand {
 pub(super) fn run(command: GraphCommand) -> anyhow::Result<ExitCode> {
     match command {
         GraphCommand::Import { file, output } => {
-            let graph = graph_files::load_json(&file)?;
-            write(&output, |out| graph_files::write_binary(&graph, out))?;
+            let graph = graph_files::load(&file)?;
+            write(&output, |out| graph_file::write(&graph, out))?;
         }
         GraphCommand::Export { graph, output } => {
             let graph = graph_files::load(&graph)?;
-            write(&output, |out| graph_files::write_json(&graph, out))?;
+            write(&output, |out| graph_json::export(&graph, out))?;
         }
         GraphCommand::Dot { graph, output } => {
             let graph = graph_files::load(&graph)?;
-            write(&output, |out| graph_files::write_dot(&graph, out))?;
+            write(&output, |out| graph_dot::dot(&graph, out))?;
         }
         GraphCommand::Info { graph, json } => {
-            let graph = graph_files::load(&graph)?;
-            print::data(&graph_files::info(&graph, json)?)?;
+            let info = graph_info::info(&graph_files::load(&graph)?);
+            let text =
+                if json { serde_json::to_string(&info)? } else { graph_files::info_text(&info) };
+            print::data(&text)?;
         }
         GraphCommand::Validate { graph } => return validate(&graph),
     }
@@ -88,15 +91,11 @@ pub(super) fn run(command: GraphCommand) -> anyhow::Result<ExitCode> {
 }
 
 fn validate(path: &Path) -> anyhow::Result<ExitCode> {
-    let (faults, summary) = graph_files::faults(path);
-    if faults.is_empty() {
-        print::data(&summary)?;
-        return Ok(ExitCode::SUCCESS);
-    }
+    let faults = graph_files::faults(path)?;
     for fault in &faults {
         print::user_error(fault);
     }
-    Ok(ExitCode::from(EXIT_USAGE))
+    Ok(if faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(EXIT_USAGE) })
 }
 
 /// Writes to a file, whole or not at all, or to stdout.
@@ -111,7 +110,8 @@ fn write(
         return Ok(());
     }
     write_whole(path, false, content).map_err(|error| {
-        UserError::new("cannot write the file", path.display().to_string()).help(error.to_string())
+        let what = format!("cannot write the file: {error}");
+        UserError::new(what, path.display().to_string())
     })?;
     Ok(())
 }

@@ -1,48 +1,67 @@
 //! The library's graph files as the commands need them: faults in words, with a way out.
 
+use crate::graph_info::GraphInfo;
+use crate::graph_load::{self, Fault, LoadError};
 use crate::user_error::UserError;
 use rdask_core::graph::Graph;
-use std::io::Write;
 use std::path::Path;
 
-fn absent() -> UserError {
-    UserError::new("graph files are not linked in", "")
+/// A graph in any form; all faults of it become one error.
+pub(super) fn load(path: &Path) -> Result<Graph, UserError> {
+    graph_load::load(text(path)?).map_err(|error| {
+        let help = error.help();
+        with_help(UserError::new(error.to_string(), ""), help)
+    })
 }
 
-/// A graph in any form: `crate::graph_file::load`.
-pub(super) fn load(_path: &Path) -> Result<Graph, UserError> {
-    Err(absent())
+/// Each fault of a graph file, its kernels included.
+pub(super) fn faults(path: &Path) -> Result<Vec<UserError>, UserError> {
+    let origin = text(path)?.to_owned();
+    let faults = graph_load::validate_file(&origin);
+    let helps: Vec<Option<String>> = faults.iter().map(Fault::help).collect();
+    let lines = LoadError { origin, faults };
+    let errors = lines.lines().zip(helps);
+    Ok(errors.map(|(line, help)| with_help(UserError::new(line, ""), help)).collect())
 }
 
-/// A graph in the JSON form: `crate::graph_json::…`.
-pub(super) fn load_json(path: &Path) -> Result<Graph, UserError> {
-    load(path)
+/// What is told about a graph, one line each.
+pub(super) fn info_text(info: &GraphInfo) -> String {
+    let kernels: Vec<String> =
+        info.kernels.iter().map(|(name, count)| format!("{name} {count}")).collect();
+    let path = &info.critical_path;
+    let seconds = path.seconds.map_or(String::new(), |seconds| format!(", {seconds} s"));
+    let more = if (path.keys.len() as u64) < path.tasks { " → …" } else { "" };
+    let lines = [
+        ("tasks", format!("{} ({} not needed)", info.tasks, info.not_needed)),
+        ("edges", info.edges.to_string()),
+        ("run specs", info.specs.to_string()),
+        ("kernels", kernels.join(", ")),
+        ("sources", info.sources.to_string()),
+        ("sinks", info.sinks.to_string()),
+        ("outputs", info.outputs.to_string()),
+        ("arrays", info.arrays.to_string()),
+        ("attributes", format!("of {} tasks", info.with_attributes)),
+        ("depth", format!("{} levels", info.depth)),
+        ("width", format!("{} tasks", info.width)),
+        (
+            "critical path",
+            format!("{} tasks{seconds}: {}{more}", path.tasks, path.keys.join(" → ")),
+        ),
+        ("created", format!("{} bytes by tasks without inputs", info.created_bytes)),
+        ("file", format!("{} bytes as graph.bin", info.file_bytes)),
+        ("content hash", info.content_hash.clone()),
+    ];
+    lines.iter().map(|(name, text)| format!("{name:<14} {text}\n")).collect()
 }
 
-/// graph.bin: `crate::graph_file::write`.
-pub(super) fn write_binary(_graph: &Graph, _out: &mut dyn Write) -> std::io::Result<()> {
-    Err(std::io::Error::other(absent()))
-}
-
-/// The JSON form: `crate::graph_json::export`.
-pub(super) fn write_json(_graph: &Graph, _out: &mut dyn Write) -> std::io::Result<()> {
-    Err(std::io::Error::other(absent()))
-}
-
-/// Graphviz: `crate::graph_dot::dot`.
-pub(super) fn write_dot(_graph: &Graph, _out: &mut dyn Write) -> std::io::Result<()> {
-    Err(std::io::Error::other(absent()))
-}
-
-/// What is told about a graph: `crate::graph_info::info`.
-pub(super) fn info(_graph: &Graph, _json: bool) -> anyhow::Result<String> {
-    Err(absent().into())
-}
-
-/// All faults of a graph file, or one line about it: `crate::graph_check::validate`.
-pub(super) fn faults(path: &Path) -> (Vec<UserError>, String) {
-    match load(path) {
-        Err(error) => (vec![error], String::new()),
-        Ok(graph) => (Vec::new(), format!("{} tasks, no fault", graph.len())),
+fn with_help(error: UserError, help: Option<String>) -> UserError {
+    match help {
+        Some(help) => error.help(help),
+        None => error,
     }
+}
+
+fn text(path: &Path) -> Result<&str, UserError> {
+    let place = path.display().to_string();
+    path.to_str().ok_or_else(|| UserError::new("the path of the graph is not UTF-8", place))
 }

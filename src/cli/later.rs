@@ -17,22 +17,22 @@ pub(super) fn refuse(arguments: &[OsString]) -> Result<(), UserError> {
         && LATER_COMMANDS.contains(first)
         && !Path::new(first).exists()
     {
-        return Err(sentence(&format!("the command '{first}'"), first));
+        return Err(sentence(&format!("the command '{first}'")));
     }
     if texts.starts_with(&["graph", "generate"]) {
-        return Err(sentence("the command 'graph generate'", "generate"));
+        return Err(sentence("the command 'graph generate'"));
     }
     for text in texts {
         let Some(option) = text.strip_prefix("--") else { continue };
         let name = option.split('=').next().unwrap_or(option);
         if LATER.contains(&name) {
-            return Err(sentence(&format!("the option '--{name}'"), text));
+            return Err(sentence(&format!("the option '--{name}'")));
         }
     }
     Ok(())
 }
 
-fn sentence(what: &str, place: &str) -> UserError {
-    UserError::new(format!("{what} comes with a later version"), place)
+fn sentence(what: &str) -> UserError {
+    UserError::new(format!("{what} comes with a later version"), "")
         .help("`rdask-hpc --help` lists what this version has")
 }

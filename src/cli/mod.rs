@@ -98,7 +98,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Some(Command::Run(args)) => run::run(args),
         Some(Command::Graph(command)) => graph::run(command),
         Some(Command::Topology(args)) => topology::run(args),
-        Some(Command::Role(args)) => role::run(args),
+        Some(Command::Role(args)) => role::run(&args),
     }
 }
 

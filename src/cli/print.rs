@@ -23,12 +23,26 @@ pub(super) fn user_error(error: &UserError) -> ExitCode {
 
 /// Prints what clap has to say: help to stdout with 0, a mistake to stderr with 2.
 pub(super) fn usage_error(error: &clap::Error) -> ExitCode {
-    let printed = error.print();
-    match (error.use_stderr(), printed) {
-        (false, Ok(())) => ExitCode::SUCCESS,
-        (true, _) => ExitCode::from(EXIT_USAGE),
-        (false, Err(error)) => failure(&error.into()),
+    if error.kind() == clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        let names = "import, export, info, validate and dot";
+        let fault = UserError::new("a command is missing behind `graph`", "");
+        return user_error(&fault.help(format!("there are {names}")));
     }
+    if error.use_stderr() {
+        return user_error(&in_our_words(&error.to_string()));
+    }
+    match error.print() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failure(&error.into()),
+    }
+}
+
+/// The first paragraph of clap's text as the error, its tip as the help.
+fn in_our_words(text: &str) -> UserError {
+    let first = text.split("\n\n").next().unwrap_or(text);
+    let words: Vec<&str> = first.trim_start_matches("error:").split_whitespace().collect();
+    let tip = text.lines().find_map(|line| line.trim_start().strip_prefix("tip: "));
+    UserError::new(words.join(" "), "").help(tip.unwrap_or("try `rdask-hpc --help`"))
 }
 
 /// Says what failed. A reader that closed our stdout is no failure.
@@ -48,4 +62,27 @@ pub(super) fn failure(error: &anyhow::Error) -> ExitCode {
 fn complain(text: &str) {
     // When stderr is gone, nobody can be told; the exit code still says it.
     let _gone = writeln!(std::io::stderr().lock(), "{text}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_style_of_errors() {
+        let text = "error: unexpected argument '--wrokers' found\n\n  tip: a similar argument exists: \
+                    '--workers'\n\nUsage: rdask-hpc\n";
+        assert_eq!(
+            in_our_words(text).to_string(),
+            "error: unexpected argument '--wrokers' found\n\
+             help: a similar argument exists: '--workers'"
+        );
+        let text = "error: the following required arguments were not provided:\n  --output <GRAPH>\n\n\
+                    Usage: x";
+        assert_eq!(
+            in_our_words(text).to_string(),
+            "error: the following required arguments were not provided: --output <GRAPH>\n\
+             help: try `rdask-hpc --help`"
+        );
+    }
 }

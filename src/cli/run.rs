@@ -83,6 +83,7 @@ pub(super) fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     };
     mistyped_command(&graph)?;
     let options = resolve(args.flags, &Surroundings::of_process()?)?;
+    crate::observe::log::check(&options.log)?;
     let code = crate::run::run(options, &graph);
     Ok(ExitCode::from(u8::try_from(code).unwrap_or(super::EXIT_CLUSTER)))
 }

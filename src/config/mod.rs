@@ -70,10 +70,7 @@ pub fn resolve(flags: Flags, surroundings: &Surroundings) -> Result<RunOptions, 
     let mut layers = vec![flags, environment];
     if let Some(path) = named {
         let path = surroundings.working_directory.join(path);
-        let text = file::read(&path).map_err(|error| {
-            UserError::new("cannot read the configuration file", path.display().to_string())
-                .help(error.to_string())
-        })?;
+        let text = file::read(&path).map_err(|error| unreadable(&error, &path))?;
         layers.push(file::parse(&text, &path)?);
     }
     for path in surroundings.user_file.iter().chain([&surroundings.site_file]) {
@@ -90,11 +87,13 @@ fn optional(path: &Path) -> Result<Option<String>, UserError> {
     match file::read(path) {
         Ok(text) => Ok(Some(text)),
         Err(error) if matches!(error.kind(), NotFound | NotADirectory) => Ok(None),
-        Err(error) => {
-            let place = path.display().to_string();
-            Err(UserError::new("cannot read the configuration file", place).help(error.to_string()))
-        }
+        Err(error) => Err(unreadable(&error, path)),
     }
+}
+
+fn unreadable(error: &std::io::Error, path: &Path) -> UserError {
+    let what = format!("cannot read the configuration file: {error}");
+    UserError::new(what, path.display().to_string())
 }
 
 #[cfg(test)]

@@ -64,7 +64,7 @@ fn open(folder: &Path, who: &str) -> Result<File, UserError> {
     let opened = std::fs::create_dir_all(folder)
         .and_then(|()| File::options().append(true).create(true).open(&path));
     opened.map_err(|error| {
-        UserError::new("cannot write the log", path.display().to_string()).help(error.to_string())
+        UserError::new(format!("cannot write the log: {error}"), path.display().to_string())
     })
 }
 

@@ -2,8 +2,7 @@
 //!
 //! Only files that a manifest lists are ever removed; nothing else in the folder is touched.
 
-use super::content::checksum_text;
-use super::manifest::Manifest;
+use super::manifest::{Manifest, checksum_text};
 use super::whole::{Unfinished, is_temporary, write_whole};
 use crate::user_error::UserError;
 use std::collections::BTreeSet;
@@ -23,7 +22,7 @@ pub struct Folder {
 }
 
 impl Folder {
-    /// Makes or takes over a folder. One that holds results of another graph is refused without
+    /// Makes or takes over a folder for a graph with this `graph_file::content_hash`. One that holds results of another graph is refused without
     /// `overwrite`; its files stay until the end of the run.
     ///
     /// # Errors

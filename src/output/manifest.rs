@@ -1,10 +1,15 @@
 //! `manifest.json`: what a run wrote, written last.
 
-use super::checksum_text;
 use super::summary::Summary;
 use rdask_core::messages::Written;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+
+/// A sum as it stands in files: `xxh3-64:` and 16 hex digits.
+#[must_use]
+pub fn checksum_text(sum: u64) -> String {
+    format!("xxh3-64:{sum:016x}")
+}
 
 /// The graph of a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -127,6 +132,11 @@ impl Manifest {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sums_as_text() {
+        assert_eq!(checksum_text(0xab), "xxh3-64:00000000000000ab");
+    }
 
     #[test]
     fn entries_have_the_fields_of_the_contract() {

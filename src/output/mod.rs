@@ -9,7 +9,6 @@
 //! knows tasks, only stems, targets and sealed objects.
 
 mod chunk;
-mod content;
 mod file;
 mod folder;
 mod manifest;
@@ -21,10 +20,9 @@ mod verdict;
 pub mod whole;
 
 pub use chunk::{ChunkError, Part, create_part, drop_part, finish_part, write_chunk};
-pub use content::{checksum_text, content_hash};
 pub use file::{sync_files, write_file};
 pub use folder::{EXIT_FILE, Folder, MANIFEST};
-pub use manifest::{ChunkState, Entry, GraphEntry, Manifest};
+pub use manifest::{ChunkState, Entry, GraphEntry, Manifest, checksum_text};
 pub use name::Names;
 pub use npy::header as npy_header;
 pub use scheduler_file::{SchedulerFile, SchedulerFileError, WorkerEntry};

@@ -9,8 +9,10 @@ mod worker;
 use crate::config::RunOptions;
 use rdask_launcher::control::{ChildEnd, Start};
 use rdask_launcher::roles::Role;
-use rdask_transport::{Identity, Secret};
+use rdask_core::config::Config;
+use rdask_transport::{Endpoint, Identity, Secret, Settings};
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 /// What the supervisor hands on: the run as the user asked for it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -25,14 +27,15 @@ pub struct Request {
 ///
 /// # Errors
 /// When the supervisor's message or the system is of no use.
-pub fn play(start: Start, end: ChildEnd) -> anyhow::Result<i32> {
+pub fn play(start: &Start, end: &ChildEnd) -> anyhow::Result<i32> {
     let request: Request = serde_json::from_str(&start.options)?;
-    crate::observe::log::init(&request.options.log, &label(&start));
+    let options = &request.options;
+    crate::observe::log::init(&options.log, &label(start), options.log_dir.as_deref())?;
     rdask_launcher::limits::raise_open_files();
     match start.role {
-        Role::Scheduler => scheduler::play(&start, &request, &end, false),
-        Role::Both => scheduler::play(&start, &request, &end, true),
-        Role::Worker => worker::play(&start, &request, &end),
+        Role::Scheduler => scheduler::play(start, &request, end, false),
+        Role::Both => scheduler::play(start, &request, end, true),
+        Role::Worker => worker::play(start, &request, end),
     }
 }
 
@@ -48,17 +51,29 @@ fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()
 }
 
-fn identity(start: &Start, role: rdask_transport::Role, server_id: u128) -> Identity {
-    Identity {
+/// Who this process is to others.
+fn endpoint(
+    start: &Start,
+    config: &Config,
+    role: rdask_transport::Role,
+    server_id: u128,
+) -> Endpoint {
+    let identity = Identity {
         server_id,
         role,
         job_id: start.job_id.clone(),
         label: label(start),
         machine: start.machine.clone(),
         netns: 0,
-    }
+    };
+    let settings =
+        Settings { timeout: Duration::from_nanos(config.tcp_timeout_ns), ..Settings::default() };
+    Endpoint::with_settings(identity, Secret::from_bytes(*start.secret.expose()), settings)
 }
 
-fn secret(start: &Start) -> Secret {
-    Secret::from_bytes(*start.secret.expose())
+/// A fresh identity of a process.
+fn server_id() -> anyhow::Result<u128> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(|error| anyhow::anyhow!("no random numbers: {error}"))?;
+    Ok(u128::from_le_bytes(bytes))
 }

@@ -1,18 +1,15 @@
 //! The scheduler's process: listener, graph loader and supervisor feed the driver.
 
 use super::worker::WorkerPlace;
-use super::{Request, identity, runtime, secret};
+use super::{Request, endpoint, runtime, server_id};
 use crate::clock::Clock;
-use crate::graph_file;
+use crate::graph_load::{self, LoadError};
 use crate::scheduler::{
-    self, Delivery, ExpectedWorker, FolderOptions, Inbox, LoadedGraph, SchedulerFileOptions,
-    SchedulerOptions, Verdict,
+    self, Delivery, ExpectedWorker, FolderOptions, Inbox, SchedulerFileOptions, SchedulerOptions,
+    Verdict,
 };
-use rdask_core::graph::static_order;
 use rdask_launcher::control::{ChildEnd, FromSupervisor, Start};
-use rdask_transport::{Incoming, Listener, Role};
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use rdask_transport::{Connection, Listener, Role};
 use std::time::Duration;
 use tokio::sync::mpsc;
 
@@ -32,16 +29,14 @@ pub(super) fn play(
     let runtime = runtime()?;
     let local = tokio::task::LocalSet::new();
     let verdict = local.block_on(&runtime, async {
+        let me = endpoint(start, &options.config, Role::Scheduler, server_id()?);
         if let Some(listener) = listener {
-            let listener = Listener::from_std(
-                listener,
-                identity(start, Role::Scheduler, rdask_transport::random_id()),
-                secret(start),
-            )?;
+            let listener = Listener::from_std(listener, &me)?;
             tokio::task::spawn_local(accept(listener, inbox.clone()));
         }
         if both {
-            WorkerPlace::of(start, request)?.join_here(inbox.clone(), clock)?;
+            let inbox = inbox.clone();
+            WorkerPlace::of(start, request)?.join_here(&me, inbox, clock)?;
         }
         end.ready(0, "")?;
         anyhow::Ok(scheduler::run(options, clock, inbox, receiver).await)
@@ -58,7 +53,7 @@ fn tell(verdict: &Verdict, json: bool) {
         eprintln!("{}", verdict.message);
     }
     if let Some(summary) = &verdict.summary {
-        println!("{}", if json { summary.to_json() } else { summary.to_string() });
+        println!("{}", summary.line(json));
     }
 }
 
@@ -82,34 +77,32 @@ fn watch(end: &ChildEnd, inbox: mpsc::Sender<Inbox>) -> anyhow::Result<()> {
 fn load(request: &Request, inbox: mpsc::Sender<Inbox>) -> anyhow::Result<()> {
     let path = graph_path(request);
     std::thread::Builder::new().name("graph".to_owned()).spawn(move || {
-        let loaded = graph_file::load(&path).and_then(|graph| {
-            crate::graph_check::check(&graph)?;
-            let order = graph.order.clone().unwrap_or_else(|| static_order(&graph));
-            let content_hash = crate::output::hash::content_hash(&graph);
-            Ok(Box::new(LoadedGraph { graph: Arc::new(graph), order, content_hash }))
+        let loaded = graph_load::load(&path).and_then(|graph| {
+            scheduler::loaded(graph).map_err(|fault| LoadError { origin: path, faults: vec![fault] })
         });
-        let _ended = inbox.blocking_send(Inbox::Loaded(loaded));
+        let _ended = inbox.blocking_send(Inbox::Loaded(loaded.map(Box::new)));
     })?;
     Ok(())
 }
 
-fn graph_path(request: &Request) -> PathBuf {
+fn graph_path(request: &Request) -> String {
     if request.graph == "-" {
-        return PathBuf::from("-");
+        return "-".to_owned();
     }
-    request.options.working_directory.join(&request.graph)
+    request.options.working_directory.join(&request.graph).display().to_string()
 }
 
 async fn accept(mut listener: Listener, inbox: mpsc::Sender<Inbox>) {
-    while let Some(incoming) = listener.accept().await {
-        match incoming {
-            Incoming::Control { hello, channel } => {
-                if inbox.send(Inbox::Connected(Box::new(hello), channel)).await.is_err() {
+    while let Some(connection) = listener.accept().await {
+        match connection {
+            Connection::Control(channel) => {
+                if inbox.send(Inbox::Connected(channel)).await.is_err() {
                     return;
                 }
             }
-            Incoming::Data { hello, .. } => {
-                tracing::warn!(peer = %hello.label, "the scheduler serves no data");
+            Connection::Data(lane) => {
+                let peer = &lane.peer().identity.label;
+                tracing::warn!(%peer, "the scheduler serves no data");
             }
         }
     }
@@ -152,7 +145,7 @@ fn options(start: &Start, request: &Request) -> anyhow::Result<SchedulerOptions>
         events: run.events.clone(),
         progress: run.progress,
         job_id: start.job_id.clone(),
-        graph_path: Path::new(&request.graph).display().to_string(),
+        graph_path: request.graph.clone(),
     })
 }
 

@@ -1,21 +1,21 @@
 //! A worker's process, and the worker that shares the scheduler's process.
 
-use super::{Request, identity, runtime, secret};
+use super::{Request, endpoint, runtime, server_id};
 use crate::clock::Clock;
-use crate::executor::Seat;
+use crate::executor::{Run, Seat};
 use crate::scheduler::Inbox;
 use crate::worker::{Worker, WorkerSetup};
 use anyhow::Context;
+use rdask_core::config::Config;
 use rdask_core::messages::WorkerRegistration;
 use rdask_launcher::control::{ChildEnd, FromSupervisor, Start};
 use rdask_launcher::roles::WorkerSlot;
 use rdask_launcher::spawn::ExecutingPage;
 use rdask_store::Store;
 use rdask_transport::{
-    DataLimits, DataServer, Fetcher, Identity, Incoming, Listener, Purpose, Role,
+    Connection, DataServer, Endpoint, Listener, Role, choose_addresses,
 };
-use std::net::SocketAddr;
-use std::sync::Arc;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 use tokio::sync::mpsc;
 
@@ -61,7 +61,7 @@ impl<'a> WorkerPlace<'a> {
     pub(super) fn of(start: &'a Start, request: &'a Request) -> anyhow::Result<Self> {
         let slot = start.worker().context("the plan has no such worker")?.clone();
         let store = Store::with_placement(slot.memory_limit_bytes, &slot.numa_nodes);
-        Ok(Self { start, request, slot, server_id: rdask_transport::random_id(), store })
+        Ok(Self { start, request, slot, server_id: server_id()?, store })
     }
 
     /// Connects to the scheduler, serves peers, works.
@@ -71,80 +71,80 @@ impl<'a> WorkerPlace<'a> {
         page: ExecutingPage,
     ) -> anyhow::Result<Result<String, String>> {
         let config = self.request.options.config()?;
-        let me = identity(self.start, Role::Worker, self.server_id);
-        let deadline = Duration::from_nanos(config.connect_timeout_ns);
-        let control = rdask_transport::connect(
-            &self.start.addresses,
-            &me,
-            &secret(self.start),
-            Purpose::Control,
-            deadline,
-        )
-        .await
-        .context("the scheduler cannot be reached")?;
-        // The address by which we reach the scheduler is the one by which peers reach us.
-        let here = SocketAddr::new(control.local_address().ip(), 0);
-        let listener = Listener::bind(here, me.clone(), secret(self.start))
+        let endpoint = endpoint(self.start, &config, Role::Worker, self.server_id);
+        let limit = Duration::from_nanos(config.connect_timeout_ns);
+        let channel = rdask_transport::connect(&self.start.addresses, &endpoint, limit)
             .await
-            .with_context(|| format!("no port can be bound on {here}"))?;
-        let addresses = vec![listener.address().to_string()];
-        let limits = DataLimits { served: config.transfer_outgoing_count_limit };
-        let note = Box::new(move |thread: u32, run: Option<&crate::executor::Run>| match run {
-            Some(run) => page.set(thread, run.task.0, run.run_id.0),
-            None => page.clear(thread),
+            .context("the scheduler cannot be reached")?;
+        let (listener, addresses) = self.listen(&endpoint)?;
+        let note = Box::new(move |thread: u32, run: Option<&Run>| match run {
+            Some(run) => page.set(thread as usize, run.task.0, run.run_id.0),
+            None => page.clear(thread as usize),
         });
-        let fetcher = self.fetcher(me);
+        let served = config.transfer_outgoing_count_limit as usize;
         let worker = Worker::new(self.setup(addresses, config, Clock::start(), note)?);
-        tokio::task::spawn_local(serve(listener, DataServer::new(worker.server(), limits)));
+        let server = DataServer::new(&endpoint, served, worker.server());
+        tokio::task::spawn_local(serve(listener, server));
         let server_id = self.server_id;
-        let ended = worker
-            .run(control.into_channel(), fetcher, || {
-                if let Err(error) = end.ready(server_id, "") {
-                    tracing::warn!("the supervisor does not listen: {error}");
-                }
-            })
-            .await;
-        Ok(match ended {
-            Ok(ended) => {
-                let reason = ended.reason.clone();
-                ended.abandon();
-                reason
+        let joined = || {
+            if let Err(error) = end.ready(server_id, "") {
+                tracing::warn!("the supervisor does not listen: {error}");
             }
-            Err(reason) => Err(reason),
-        })
+        };
+        Ok(worker.run(channel, endpoint, joined).await.and_then(|ended| {
+            let reason = ended.reason.clone();
+            ended.abandon();
+            reason
+        }))
+    }
+
+    /// Listens for peers. Workers of a job on one machine reach each other by loopback, when that
+    /// is how they reach the scheduler.
+    fn listen(&self, endpoint: &Endpoint) -> anyhow::Result<(Listener, Vec<String>)> {
+        let local = self.start.addresses.iter().all(|address| address.ip().is_loopback());
+        let hosts = if local {
+            vec![IpAddr::V4(Ipv4Addr::LOCALHOST)]
+        } else {
+            choose_addresses(self.request.options.interface.as_deref())?
+        };
+        let any = if local { Ipv4Addr::LOCALHOST } else { Ipv4Addr::UNSPECIFIED };
+        let listener = Listener::bind(SocketAddr::new(any.into(), 0), endpoint)
+            .with_context(|| format!("no port can be bound on {any}"))?;
+        let port = listener.local_addr().port();
+        let addresses =
+            hosts.into_iter().map(|host| SocketAddr::new(host, port).to_string()).collect();
+        Ok((listener, addresses))
     }
 
     /// Joins the scheduler in this process, on a thread of its own.
-    pub(super) fn join_here(self, inbox: mpsc::Sender<Inbox>, clock: Clock) -> anyhow::Result<()> {
-        let (ours, theirs) = rdask_transport::inproc::pair();
-        let me = identity(self.start, Role::Worker, self.server_id);
+    pub(super) fn join_here(
+        self,
+        scheduler: &Endpoint,
+        inbox: mpsc::Sender<Inbox>,
+        clock: Clock,
+    ) -> anyhow::Result<()> {
         let config = self.request.options.config()?;
-        let hello = me.hello();
-        let fetcher = self.fetcher(me);
+        let endpoint = endpoint(self.start, &config, Role::Worker, self.server_id);
+        let (theirs, ours) = rdask_transport::inproc::pair(scheduler, &endpoint)?;
         let worker = Worker::new(self.setup(Vec::new(), config, clock, Box::new(|_, _| {}))?);
         std::thread::Builder::new().name("worker".to_owned()).spawn(move || {
             let Ok(runtime) = runtime() else { return };
             let local = tokio::task::LocalSet::new();
-            let ended = local.block_on(&runtime, worker.run(ours, fetcher, || {}));
-            match ended {
+            match local.block_on(&runtime, worker.run(ours, endpoint, || {})) {
                 Ok(ended) => ended.abandon(),
                 Err(reason) => tracing::error!("the worker could not join: {reason}"),
             }
         })?;
-        inbox.try_send(Inbox::Connected(Box::new(hello), theirs))?;
+        inbox.try_send(Inbox::Connected(theirs)).context("the inbox is full at the start")?;
         Ok(())
-    }
-
-    fn fetcher(&self, me: Identity) -> Fetcher {
-        Fetcher::new(me, secret(self.start), self.store.clone())
     }
 
     fn setup(
         &self,
         addresses: Vec<String>,
-        config: rdask_core::config::Config,
+        config: Config,
         clock: Clock,
-        note: Box<dyn Fn(u32, Option<&crate::executor::Run>) + Send + Sync>,
+        note: Box<dyn Fn(u32, Option<&Run>) + Send + Sync>,
     ) -> anyhow::Result<WorkerSetup> {
         let run = &self.request.options;
         Ok(WorkerSetup {
@@ -155,7 +155,8 @@ impl<'a> WorkerPlace<'a> {
             seats: seats(&self.slot),
             spin: self.spin(),
             bind: Box::new(|cpus| {
-                if let Err(error) = rdask_launcher::pinning::bind_thread(cpus) {
+                let cpus = cpus.iter().copied().collect();
+                if let Err(error) = rdask_launcher::pinning::bind_thread(&cpus) {
                     tracing::warn!("a thread could not be bound: {error}");
                 }
             }),
@@ -208,15 +209,12 @@ fn seats(slot: &WorkerSlot) -> Vec<Seat> {
 }
 
 async fn serve(mut listener: Listener, server: DataServer) {
-    let server = Arc::new(server);
-    while let Some(incoming) = listener.accept().await {
-        match incoming {
-            Incoming::Data { lane, .. } => {
-                let server = Arc::clone(&server);
-                tokio::task::spawn_local(async move { server.serve(lane).await });
-            }
-            Incoming::Control { hello, .. } => {
-                tracing::warn!(peer = %hello.label, "a worker takes no control connection");
+    while let Some(connection) = listener.accept().await {
+        match connection {
+            Connection::Data(lane) => server.attach(lane),
+            Connection::Control(channel) => {
+                let peer = &channel.peer().identity.label;
+                tracing::warn!(%peer, "a worker takes no control connection");
             }
         }
     }

@@ -11,6 +11,7 @@
 use super::driver::Driver;
 use super::workers::list_keys;
 use super::{LoadedGraph, Verdict};
+use crate::user_error::UserError;
 use rdask_core::ids::{TaskId, WorkerId};
 use rdask_core::messages::{ToWorker, WriteTarget};
 use rdask_core::scheduler::SchedulerEvent;
@@ -201,7 +202,7 @@ impl Driver {
         let wishes = match self.prepare_delivery(&loaded) {
             Ok(wishes) => wishes,
             Err(error) => {
-                self.refuse_with(&error);
+                self.refuse_error(&error);
                 return;
             }
         };
@@ -268,6 +269,7 @@ impl Driver {
     /// Puts the results in their final place and ends the supervisors.
     fn leave(&mut self, now: Instant) {
         self.finish_delivery();
+        self.remove_scheduler_file();
         self.nannies.close("the job is over");
         let limit = if self.trouble.stopped { LEAVE_LIMIT_STOPPED } else { LEAVE_LIMIT };
         self.phase = Phase::Leaving { deadline: now + limit };
@@ -363,6 +365,12 @@ impl Driver {
     /// The graph or the options are wrong: nothing is run.
     pub(super) fn refuse(&mut self, what: &str, help: Option<&str>) {
         self.fail(2, what, help);
+        self.dismiss(Instant::now());
+    }
+
+    fn refuse_error(&mut self, error: &UserError) {
+        self.trouble.code = 2;
+        self.trouble.lines.push(error.to_string());
         self.dismiss(Instant::now());
     }
 

@@ -22,7 +22,7 @@ use rdask_core::scheduler::{
     SchedulerState, Span,
 };
 use rdask_core::time::Time;
-use rdask_transport::{Batch, Channel, Hello, Role};
+use rdask_transport::{Batch, Channel, Role};
 use rustc_hash::FxHashMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -156,7 +156,7 @@ impl Driver {
 
     fn take(&mut self, item: Inbox) {
         match item {
-            Inbox::Connected(hello, channel) => self.connect(&hello, channel),
+            Inbox::Connected(channel) => self.connect(channel),
             Inbox::Frame(connection, batch) => match self.connections.get(&connection) {
                 Some(Peer::Worker) => self.on_worker_frame(WorkerId(connection), &batch),
                 Some(Peer::Nanny) => self.on_nanny_frame(connection, &batch),
@@ -174,13 +174,14 @@ impl Driver {
         }
     }
 
-    fn connect(&mut self, hello: &Hello, channel: Channel) {
+    fn connect(&mut self, channel: Channel) {
         let connection = self.next_connection;
-        let peer = match hello.role {
+        let identity = &channel.peer().identity;
+        let peer = match identity.role {
             Role::Worker => Peer::Worker,
             Role::Nanny => Peer::Nanny,
             Role::Scheduler | Role::Client => {
-                tracing::warn!(peer = %hello.label, "refused a connection in this role");
+                tracing::warn!(peer = %identity.label, "refused a connection in this role");
                 return;
             }
         };
@@ -197,7 +198,7 @@ impl Driver {
     }
 
     fn on_worker_frame(&mut self, worker: WorkerId, batch: &Batch) {
-        for body in batch {
+        for body in batch.iter() {
             match codec::decode::<ToScheduler>(body) {
                 Ok(message) => self.on_worker_message(worker, message),
                 Err(error) => {

@@ -11,6 +11,7 @@
 //! sockets. Results never pass through this process.
 
 mod closing;
+mod contact;
 mod deliver;
 mod driver;
 mod job;
@@ -25,10 +26,11 @@ pub(crate) use nannies::signal_name;
 
 use crate::clock::Clock;
 use crate::config::Progress;
-use crate::graph_load::LoadError;
+use crate::graph_load::{self, Fault, LoadError};
+use crate::graph_file::content_hash;
 use rdask_core::config::Config;
-use rdask_core::graph::Graph;
-use rdask_transport::{Batch, Channel, ChannelReceiver, Hello};
+use rdask_core::graph::{Graph, static_order};
+use rdask_transport::{Batch, Channel, ChannelReceiver};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -104,11 +106,25 @@ pub struct LoadedGraph {
     pub content_hash: u64,
 }
 
+/// Checks what a run checks of a graph before it begins, and numbers its tasks.
+///
+/// # Errors
+/// The first fault of its kernels or arrays.
+pub fn loaded(graph: Graph) -> Result<LoadedGraph, Fault> {
+    if let Some(fault) = graph_load::first_fault(&graph) {
+        return Err(fault);
+    }
+    let order = static_order(&graph);
+    let content_hash = content_hash(&graph)
+        .map_err(|error| Fault::Io { problem: format!("a run spec is too long: {error}") })?;
+    Ok(LoadedGraph { graph: Arc::new(graph), order, content_hash })
+}
+
 /// Something for the driver.
 #[derive(Debug)]
 pub enum Inbox {
     /// A proven control connection.
-    Connected(Box<Hello>, Channel),
+    Connected(Channel),
     /// One frame of a connection.
     Frame(u32, Batch),
     /// A worker has read enough for what waits to go on.

@@ -119,7 +119,7 @@ impl Nanny {
 
 impl Driver {
     pub(super) fn on_nanny_frame(&mut self, connection: u32, batch: &Batch) {
-        for body in batch {
+        for body in batch.iter() {
             match codec::decode::<FromNanny>(body) {
                 Ok(message) => self.on_nanny_message(connection, message),
                 Err(error) => tracing::warn!(%error, "a supervisor sent what cannot be read"),

@@ -15,7 +15,7 @@ use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Duration;
-use tokio::io::Interest;
+
 use tokio::io::unix::AsyncFd;
 use tokio::net::UnixStream;
 use tokio::sync::mpsc;
@@ -129,7 +129,7 @@ struct Output {
 impl Output {
     fn new(fd: OwnedFd, prefix: String) -> io::Result<Self> {
         rustix::io::ioctl_fionbio(&fd, true)?;
-        let fd = AsyncFd::with_interest(fd, Interest::READABLE)?;
+        let fd = super::watch::readable(fd)?;
         Ok(Self { fd, lines: RefCell::new(Lines::new(prefix)) })
     }
 
@@ -163,7 +163,7 @@ impl Output {
     fn drain_and_tail(&self) -> String {
         self.read_all();
         let rest = self.lines.borrow_mut().finish();
-        for line in rest {
+        if let Some(line) = rest {
             hand_on(&line);
         }
         self.lines.borrow().tail()
@@ -237,7 +237,10 @@ mod tests {
     fn lines_come_whole_and_the_last_twenty_stay() {
         let mut lines = Lines::new("worker 3: ".to_owned());
         assert!(lines.push(b"hal").is_empty());
-        assert_eq!(lines.push(b"lo\nyou\nand"), [b"worker 3: hallo\n".to_vec(), b"worker 3: you\n".to_vec()]);
+        assert_eq!(
+            lines.push(b"lo\nyou\nand"),
+            [b"worker 3: hallo\n".to_vec(), b"worker 3: you\n".to_vec()]
+        );
         for number in 0..30 {
             lines.push(format!(" {number}\n").as_bytes());
         }

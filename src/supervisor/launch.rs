@@ -47,10 +47,7 @@ impl Outcome {
 /// `launcher` is `--launcher`. `wishes` is called on rank 0 only, once MPI is up: it reads flags
 /// and graph, and what it returns as an error is printed by rank 0 (exit code 2), after the other
 /// ranks were told to end.
-pub fn launch(
-    launcher: Option<&str>,
-    wishes: impl FnOnce() -> Result<Wishes, String>,
-) -> Outcome {
+pub fn launch(launcher: Option<&str>, wishes: impl FnOnce() -> Result<Wishes, String>) -> Outcome {
     let env = Env::from_process();
     let detected = match launcher {
         Some(name) => env::detect_as(name, &env),

@@ -322,8 +322,7 @@ impl Supervisor {
         if let Some(reason) = self.ended_because.remove(&slot) {
             log_tail = if log_tail.is_empty() { reason } else { format!("{log_tail}\n{reason}") };
         }
-        let event =
-            NannyEvent::Exited { pid: child.pid, ending, executing: !executing.is_empty() };
+        let event = NannyEvent::Exited { pid: child.pid, ending, executing: !executing.is_empty() };
         let mut out = Vec::new();
         self.nanny.handle(self.began.elapsed(), event, &mut out);
         for instruction in &mut out {

@@ -6,14 +6,14 @@ use rdask_launcher::env::Launcher;
 use rdask_launcher::signals::Signals;
 use rustix::process::{PidfdFlags, getppid, pidfd_open};
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc;
 
 /// Starts both. From now on signals to this process are events.
 pub(super) fn start(job: &Job, events: &mpsc::Sender<Event>) -> io::Result<()> {
-    let signals = AsyncFd::with_interest(Signals::take_over()?, Interest::READABLE)?;
+    let signals = readable(Signals::take_over()?)?;
     drop(tokio::task::spawn_local(read_signals(signals, events.clone())));
     // A local run may outlive the shell that started it (nohup); a rank may not.
     if job.launcher != Launcher::Local
@@ -21,13 +21,19 @@ pub(super) fn start(job: &Job, events: &mpsc::Sender<Event>) -> io::Result<()> {
     {
         match pidfd_open(parent, PidfdFlags::empty()) {
             Ok(launcher) => {
-                let launcher = AsyncFd::with_interest(launcher, Interest::READABLE)?;
+                let launcher = readable(launcher)?;
                 drop(tokio::task::spawn_local(watch_launcher(launcher, events.clone())));
             }
             Err(errno) => tracing::debug!(%errno, "the launcher cannot be watched"),
         }
     }
     Ok(())
+}
+
+/// Wakes a task when a descriptor can be read.
+#[expect(deprecated, reason = "its heir is unsafe for types that may swap their descriptor")]
+pub(super) fn readable<T: AsRawFd>(fd: T) -> io::Result<AsyncFd<T>> {
+    AsyncFd::with_interest(fd, Interest::READABLE)
 }
 
 async fn read_signals(signals: AsyncFd<Signals>, events: mpsc::Sender<Event>) {

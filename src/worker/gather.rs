@@ -5,7 +5,9 @@
 use super::shell::{Gather, Gathered};
 use rdask_core::ids::TaskId;
 use rdask_core::messages::TaskError;
-use rdask_transport::{Fetched, Fetcher, PeerAddress, TransportError, TransportErrorKind, Wanted};
+use rdask_transport::{
+    Answer, Cancel, ErrorKind, Fetched, Fetcher, PeerAddress, TransportError, Wanted,
+};
 use std::net::SocketAddr;
 
 /// Asks a peer and waits for its whole answer.
@@ -19,28 +21,28 @@ pub(super) async fn gather(fetcher: &Fetcher, gather: &Gather) -> Gathered {
         .iter()
         .map(|(task, nbytes)| Wanted { name: u64::from(task.0), nbytes: *nbytes })
         .collect();
-    match fetcher.fetch(&address, &wanted, gather.priority).await {
-        Ok(answer) => sort(&gather.tasks, answer),
+    match fetcher.fetch(&address, &wanted, gather.priority, &Cancel::new()).await {
+        Ok(Answer::Objects(objects)) => sort(&gather.tasks, objects),
+        Ok(Answer::Busy) => Gathered::Busy,
         Err(error) => failed(error),
     }
 }
 
-fn sort(asked: &[(TaskId, u64)], answer: Vec<Fetched>) -> Gathered {
+fn sort(asked: &[(TaskId, u64)], objects: Vec<Fetched>) -> Gathered {
     let (mut received, mut absent, mut bad) = (Vec::new(), Vec::new(), Vec::new());
-    for ((task, _), fetched) in asked.iter().zip(answer) {
+    for ((task, _), fetched) in asked.iter().zip(objects) {
         match fetched {
             Fetched::Landed(value) => received.push((*task, value)),
             Fetched::Absent => absent.push(*task),
             Fetched::WrongSize(_) => bad.push(*task),
-            Fetched::Busy => return Gathered::Busy,
         }
     }
     Gathered::Answer { received, absent, bad }
 }
 
 fn failed(error: TransportError) -> Gathered {
-    match error.kind {
-        TransportErrorKind::Store(reason) => Gathered::Failure(Box::new(TaskError {
+    match &error.kind {
+        ErrorKind::NoRoom(reason) => Gathered::Failure(Box::new(TaskError {
             kind: "MemoryError".to_owned(),
             message: reason.to_string(),
             traceback: String::new(),

@@ -7,7 +7,7 @@ use super::{Shared, decode, writer};
 use crate::clock::Clock;
 use rdask_core::messages::{ToScheduler, TransferReport};
 use rdask_core::time::Time;
-use rdask_transport::{Batch, ChannelReceiver, Fetcher};
+use rdask_transport::{Batch, ChannelReceiver, Endpoint, Fetcher};
 use std::sync::{Arc, mpsc as std_mpsc};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
@@ -18,7 +18,8 @@ const FRAMES: usize = 64;
 /// What the I/O thread owns.
 pub(super) struct Io {
     pub(super) shared: Arc<Shared>,
-    pub(super) fetcher: Arc<Fetcher>,
+    pub(super) fetcher: Fetcher,
+    pub(super) endpoint: Endpoint,
     pub(super) meter: Meter,
     pub(super) writes: std_mpsc::Sender<writer::Order>,
     pub(super) reports_transfers: bool,
@@ -104,7 +105,7 @@ impl Io {
     }
 
     fn start_gather(&self, request: Gather) {
-        let (shared, fetcher) = (Arc::clone(&self.shared), Arc::clone(&self.fetcher));
+        let (shared, fetcher) = (Arc::clone(&self.shared), self.fetcher.clone());
         let meter = self.meter.clone();
         let (clock, reports) = (self.clock, self.reports_transfers);
         tokio::task::spawn_local(async move {
@@ -126,12 +127,12 @@ impl Io {
 
     /// Tells the scheduler how this worker is.
     pub(super) fn send_heartbeat(&mut self) {
-        let mut heartbeat = self.meter.measure(&self.fetcher);
+        let mut heartbeat = self.meter.measure(&self.endpoint);
         let now = self.clock.now();
         self.shared.with(|shell| {
             let state = shell.state();
             heartbeat.executing =
-                state.executing().map(|(task, _, started)| (task, now.since(started))).collect();
+                state.executing().map(|run| (run.task, now.since(run.started))).collect();
             heartbeat.ready_count = u32::try_from(state.ready_count()).unwrap_or(u32::MAX);
             shell.send(&ToScheduler::Heartbeat(Box::new(heartbeat)));
         });

@@ -3,7 +3,7 @@
 use crate::clock::Clock;
 use rdask_core::messages::Heartbeat;
 use rdask_store::Store;
-use rdask_transport::Fetcher;
+use rdask_transport::Endpoint;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -36,14 +36,14 @@ impl Meter {
     }
 
     /// Everything but what the core knows.
-    pub(super) fn measure(&self, fetcher: &Fetcher) -> Heartbeat {
+    pub(super) fn measure(&self, endpoint: &Endpoint) -> Heartbeat {
         let (rss_bytes, peak_rss_bytes) = resident();
         Heartbeat {
             now_ns: self.clock.now().0,
             rss_bytes,
             peak_rss_bytes,
-            managed_bytes: self.store.stats().sealed,
-            received_bytes: fetcher.stats().received_bytes(),
+            managed_bytes: self.store.usage().sealed,
+            received_bytes: [0, 0, 0, endpoint.stats().data_tcp_received_bytes],
             bandwidth: self.bandwidth.load(Ordering::Relaxed),
             ..Heartbeat::default()
         }

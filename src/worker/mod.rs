@@ -16,6 +16,7 @@ mod writer;
 use crate::clock::Clock;
 use crate::config::Fsync;
 use crate::executor::{Pool, PoolOptions, Run, Seat, Surroundings};
+use crate::outgoing::Outgoing;
 use io::Io;
 use measure::Meter;
 use rdask_core::codec;
@@ -24,7 +25,7 @@ use rdask_core::ids::{TaskId, WorkerId};
 use rdask_core::messages::{ToScheduler, ToWorker, WorkerRegistration};
 use rdask_core::worker::{WorkerOptions, WorkerState};
 use rdask_store::{Sealed, Store};
-use rdask_transport::{Batch, Channel, ChannelReceiver, ChannelSender, Fetcher, Serve};
+use rdask_transport::{Batch, Channel, ChannelReceiver, ChannelSender, Endpoint, Fetcher, Lookup, Serve};
 use shell::{Command, Shell};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -111,7 +112,7 @@ impl Worker {
 
     /// Answers a peer's request for data by name (the number of a task).
     #[must_use]
-    pub fn server(&self) -> Arc<dyn Fn(&[u64], &mut Vec<Serve>) + Send + Sync> {
+    pub fn server(&self) -> Lookup {
         let shared = Arc::clone(&self.shared);
         Arc::new(move |names, answers| {
             let guard = shared.lock();
@@ -142,15 +143,13 @@ impl Worker {
     pub async fn run(
         self,
         channel: Channel,
-        fetcher: Fetcher,
+        endpoint: Endpoint,
         joined: impl FnOnce(),
     ) -> Result<Ended, String> {
         let Self { setup, shared } = self;
         let (sender, mut receiver) = channel.split();
         let registration = ToScheduler::Register(Box::new(setup.registration.clone()));
-        sender.push(|buffer| {
-            codec::encode_into(&registration, buffer).expect("a registration is short");
-        });
+        Outgoing::new(sender.clone()).send(&registration);
         let (worker, heartbeat, rest) = registered(&mut receiver).await?;
         joined();
         let (commands, queue) = mpsc::unbounded_channel();
@@ -164,15 +163,15 @@ impl Worker {
             writer::start(setup.output.clone(), setup.fsync, answer).map_err(refused)?
         };
         let meter = Meter::new(setup.clock, setup.store.clone());
+        let fetcher = Fetcher::new(&endpoint, &setup.store, setup.seats.len());
         let (clock, reports_transfers) = (setup.clock, setup.reports_transfers);
         let pool = start_pool(setup, &shared).map_err(refused)?;
         shared.with(|shell| {
             shell.set_submitter(Some(pool.submitter()));
             shell.on_messages(rest.into_iter());
         });
-        let fetcher = Arc::new(fetcher);
         let mut io =
-            Io { shared, fetcher, meter, writes, reports_transfers, heartbeat, timer: None, clock };
+            Io { shared, fetcher, endpoint, meter, writes, reports_transfers, heartbeat, clock, timer: None };
         let reason = io.run(receiver, queue).await;
         // The last measurements go into the summary.
         io.send_heartbeat();
@@ -213,7 +212,7 @@ async fn registered(
 
 fn decode(batch: &Batch) -> Result<Vec<ToWorker>, String> {
     batch
-        .into_iter()
+        .iter()
         .map(|body| codec::decode::<ToWorker>(body).map_err(|error| error.to_string()))
         .collect()
 }

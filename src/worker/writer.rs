@@ -3,12 +3,12 @@
 //! It remembers which files are not synced, and syncs them when the scheduler asks.
 
 use crate::config::Fsync;
-use crate::output::{array, file};
+use crate::output::{ChunkError, sync_files, write_chunk, write_file};
 use rdask_core::ids::TaskId;
 use rdask_core::messages::{ToScheduler, WriteTarget};
 use rdask_store::Sealed;
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::mpsc;
 
 /// Something to write.
@@ -69,16 +69,14 @@ impl Writer {
 
     fn write(&mut self, task: TaskId, value: &Sealed, target: WriteTarget) -> ToScheduler {
         let written = match &target {
-            WriteTarget::File { stem } => {
-                file::write(&self.folder, stem, value, self.fsync == Fsync::Each)
-                    .map(|written| (self.folder.join(&written.file), written))
-                    .map_err(|error| (error.to_string(), false))
-            }
-            WriteTarget::Chunk { path, .. } => {
-                array::write_chunk(&target, value, self.fsync == Fsync::Each)
-                    .map(|written| (PathBuf::from(path), written))
-                    .map_err(|error| (error.to_string(), error.is_mismatch()))
-            }
+            WriteTarget::File { stem } => write_file(&self.folder, stem, value, self.fsync)
+                .map(|written| (self.folder.join(&written.file), written))
+                .map_err(|error| (error.to_string(), false)),
+            WriteTarget::Chunk { path, .. } => write_chunk(&target, value)
+                .map(|written| (PathBuf::from(path), written))
+                .map_err(|error| {
+                    (error.to_string(), matches!(error, ChunkError::Mismatch { .. }))
+                }),
         };
         match written {
             Ok((path, written)) => {
@@ -94,21 +92,9 @@ impl Writer {
         }
     }
 
+    /// Syncs what was written since the last time; gives the system's error.
     fn sync(&mut self) -> Option<String> {
-        let mut first = None;
-        for path in std::mem::take(&mut self.unsynced) {
-            if let Err(error) = sync_file(&path) {
-                first.get_or_insert_with(|| format!("{}: {error}", path.display()));
-            }
-        }
-        if let Err(error) = sync_file(&self.folder) {
-            first.get_or_insert_with(|| format!("{}: {error}", self.folder.display()));
-        }
-        first
+        let files = std::mem::take(&mut self.unsynced);
+        sync_files(files.iter().map(PathBuf::as_path)).err().map(|error| error.to_string())
     }
-}
-
-/// Syncs a file or a folder.
-fn sync_file(path: &Path) -> std::io::Result<()> {
-    std::fs::File::open(path)?.sync_all()
 }

@@ -13,6 +13,7 @@
 pub(crate) mod leftovers;
 pub(crate) mod oracle;
 pub(crate) mod run;
+pub(crate) mod schema;
 
 pub(crate) use run::{Launcher, Start};
 
