@@ -3,6 +3,8 @@
 
 mod building;
 mod command_line;
+mod failures;
+mod main_job;
 mod schemas;
 mod support;
 mod tidy;

@@ -3,7 +3,7 @@
 use crate::graph_info::GraphInfo;
 use crate::graph_load::{self, Fault, LoadError};
 use crate::user_error::UserError;
-use rdask_core::graph::Graph;
+use rdask_core::graph::{Graph, quoted};
 use std::path::Path;
 
 /// A graph in any form; all faults of it become one error.
@@ -29,6 +29,7 @@ pub(super) fn info_text(info: &GraphInfo) -> String {
     let kernels: Vec<String> =
         info.kernels.iter().map(|(name, count)| format!("{name} {count}")).collect();
     let path = &info.critical_path;
+    let keys: Vec<String> = path.keys.iter().map(|key| quoted(key)).collect();
     let seconds = path.seconds.map_or(String::new(), |seconds| format!(", {seconds} s"));
     let more = if (path.keys.len() as u64) < path.tasks { " → …" } else { "" };
     let lines = [
@@ -43,10 +44,7 @@ pub(super) fn info_text(info: &GraphInfo) -> String {
         ("attributes", format!("of {} tasks", info.with_attributes)),
         ("depth", format!("{} levels", info.depth)),
         ("width", format!("{} tasks", info.width)),
-        (
-            "critical path",
-            format!("{} tasks{seconds}: {}{more}", path.tasks, path.keys.join(" → ")),
-        ),
+        ("critical path", format!("{} tasks{seconds}: {}{more}", path.tasks, keys.join(" → "))),
         ("created", format!("{} bytes by tasks without inputs", info.created_bytes)),
         ("file", format!("{} bytes as graph.bin", info.file_bytes)),
         ("content hash", info.content_hash.clone()),

@@ -7,6 +7,8 @@
 //! Data goes to stdout, everything else to stderr. A mistake of the user is `error: … (…)` and
 //! `help: …`, exit code 2. Nothing in the library names this module.
 
+#[cfg(test)]
+mod document;
 mod graph;
 mod graph_files;
 mod help;

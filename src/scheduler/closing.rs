@@ -8,13 +8,13 @@
 //! ```
 //! Each phase but Running has a deadline, so that a run ends whatever the others do.
 
-use super::driver::Driver;
+use super::driver::{Driver, JOB};
 use super::workers::list_keys;
 use super::{LoadedGraph, Verdict};
 use crate::user_error::UserError;
 use rdask_core::ids::{TaskId, WorkerId};
 use rdask_core::messages::{ToWorker, WriteTarget};
-use rdask_core::scheduler::SchedulerEvent;
+use rdask_core::scheduler::{GraphSubmission, SchedulerEvent};
 use std::time::{Duration, Instant};
 
 /// Syncing may take this long.
@@ -206,15 +206,25 @@ impl Driver {
                 return;
             }
         };
-        if let Some(fault) = self.unsatisfiable(&loaded) {
+        let submission = GraphSubmission {
+            client: JOB,
+            graph: loaded.graph,
+            order: loaded.order,
+            wanted: wishes.wanted,
+            run_once: wishes.run_once,
+        };
+        if let Some(unsatisfiable) = self.state.unsatisfiable(&submission) {
             self.abandon_delivery();
-            self.refuse(&fault.0, Some(&fault.1));
+            let key = submission.graph.key(unsatisfiable.task);
+            let what =
+                format!("no worker can run task '{key}': it asks for {}", unsatisfiable.asks);
+            let help = format!("the largest worker is {}", unsatisfiable.largest_worker);
+            self.refuse(&what, Some(&help));
             return;
         }
         self.handle(SchedulerEvent::AllWorkersArrived);
-        self.observer.graph_begins(self.clock.now(), &loaded);
         self.phase = Phase::Running;
-        self.submit(loaded, wishes);
+        self.submit(submission);
     }
 
     fn is_finished(&self) -> bool {

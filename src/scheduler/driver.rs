@@ -19,7 +19,7 @@ use rdask_core::messages::{
 };
 use rdask_core::scheduler::{
     DependencyAt, GraphSubmission, SchedulerEvent, SchedulerInstruction, SchedulerOut,
-    SchedulerState, Span,
+    SchedulerState, Span, TaskState,
 };
 use rdask_core::time::Time;
 use rdask_transport::{Batch, Channel, Role};
@@ -210,19 +210,16 @@ impl Driver {
     }
 
     /// Submits the graph.
-    pub(super) fn submit(&mut self, loaded: LoadedGraph, wishes: super::job::Wishes) {
-        self.specs = vec![None; loaded.graph.specs.len()];
-        self.graph = Some(Arc::clone(&loaded.graph));
+    pub(super) fn submit(&mut self, submission: GraphSubmission) {
+        self.specs = vec![None; submission.graph.specs.len()];
+        self.graph = Some(Arc::clone(&submission.graph));
         let now = self.clock.now();
         self.began = Some(now);
         self.last_result = now;
-        self.handle(SchedulerEvent::UpdateGraph(Box::new(GraphSubmission {
-            client: JOB,
-            graph: loaded.graph,
-            order: loaded.order,
-            wanted: wishes.wanted,
-            run_once: wishes.run_once,
-        })));
+        let tasks = submission.graph.len() as u64;
+        self.handle(SchedulerEvent::UpdateGraph(Box::new(submission)));
+        let culled = self.state.count_in(TaskState::Forgotten);
+        self.observer.graph_begins(now, self.graph.as_ref(), tasks.saturating_sub(culled));
     }
 
     /// Feeds the core and carries out what it wants.

@@ -115,8 +115,7 @@ pub fn loaded(graph: Graph) -> Result<LoadedGraph, Fault> {
         return Err(fault);
     }
     let order = static_order(&graph);
-    let content_hash = content_hash(&graph)
-        .map_err(|error| Fault::Io { problem: format!("a run spec is too long: {error}") })?;
+    let content_hash = content_hash(&graph);
     Ok(LoadedGraph { graph: Arc::new(graph), order, content_hash })
 }
 

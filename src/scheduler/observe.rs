@@ -1,13 +1,13 @@
 //! What a run tells while it goes on: events, progress, totals for the summary.
 
 use super::link::Link;
-use super::{LoadedGraph, SchedulerOptions};
+use super::SchedulerOptions;
 use crate::observe::events::{Event, EventWriter, Outcome, Phase, WorkerState, utc_now};
 use crate::observe::progress::{ProgressDisplay, Standing};
 use rdask_core::graph::Graph;
 use rdask_core::ids::{RunId, TaskId, WorkerId};
 use rdask_core::messages::{Heartbeat, ToScheduler, TransferReport, WorkerRegistration};
-use rdask_core::scheduler::SchedulerState;
+use rdask_core::scheduler::{SchedulerState, TaskState};
 use rdask_core::time::Time;
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
@@ -21,6 +21,7 @@ pub(super) struct Observer {
     progress: ProgressDisplay,
     graph: Option<Arc<Graph>>,
     graph_path: String,
+    needed: u64,
     last_state: Time,
     /// Totals of workers that are gone.
     received: [u64; 4],
@@ -35,6 +36,7 @@ impl Observer {
             progress: ProgressDisplay::new(options.progress),
             graph: None,
             graph_path: options.graph_path.clone(),
+            needed: 0,
             last_state: Time(0),
             received: [0; 4],
             peak_rss_bytes: 0,
@@ -64,8 +66,10 @@ impl Observer {
         self.write(now.as_secs_f64(), &event);
     }
 
-    pub(super) fn graph_begins(&mut self, now: Time, loaded: &LoadedGraph) {
-        self.graph = Some(Arc::clone(&loaded.graph));
+    /// `needed` tasks of it will be run.
+    pub(super) fn graph_begins(&mut self, now: Time, graph: Option<&Arc<Graph>>, needed: u64) {
+        self.graph = graph.map(Arc::clone);
+        self.needed = needed;
         self.graph_event(now, Phase::Begin, Some(utc_now()));
     }
 
@@ -206,7 +210,7 @@ impl Observer {
         }
         self.progress.update(&Standing {
             done: state.finished_count(),
-            total: state.needed_count(),
+            total: self.needed,
             erred: state.erred_count(),
             workers: links.len() as u64,
             moved_bytes: self.totals(links).0.iter().sum(),
@@ -231,9 +235,9 @@ impl Observer {
             .collect();
         let event = Event::State {
             workers: &workers,
-            waiting: state.waiting_count(),
+            waiting: state.count_in(TaskState::Waiting),
             queued: state.queued_count(),
-            no_worker: state.no_worker_count(),
+            no_worker: state.count_in(TaskState::NoWorker),
         };
         self.write(now.as_secs_f64(), &event);
     }

@@ -42,7 +42,7 @@ impl Meter {
             now_ns: self.clock.now().0,
             rss_bytes,
             peak_rss_bytes,
-            managed_bytes: self.store.usage().sealed,
+            managed_bytes: self.store.usage().sealed_bytes,
             received_bytes: [0, 0, 0, endpoint.stats().data_tcp_received_bytes],
             bandwidth: self.bandwidth.load(Ordering::Relaxed),
             ..Heartbeat::default()

@@ -10,6 +10,7 @@
 //! a run is over, also after a panic, no process with that mark is left, nor a file of its own
 //! in its TMPDIR, in /dev/shm or among the SysV segments.
 
+pub(crate) mod graphs;
 pub(crate) mod leftovers;
 pub(crate) mod oracle;
 pub(crate) mod run;

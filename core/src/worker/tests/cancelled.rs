@@ -31,7 +31,7 @@ rows! { ROWS:
         [(Resumed(E), Memory, Memory), (Resumed(L), Memory, Memory)]
     resumed_run_failed "resumed(executing→fetch), erred or rescheduled"
         [(Resumed(E), Rescheduled, Fetch), (Resumed(L), Rescheduled, Fetch),
-        (Resumed(E), Rescheduled, Missing)]
+        (Resumed(E), Rescheduled, Missing), (Resumed(L), Rescheduled, Missing)]
     resumed_run_fetch "resumed(executing→fetch), fetch or missing"
         [(Resumed(E), Fetch, Resumed(E)), (Resumed(L), Fetch, Resumed(L))]
     resumed_run_waiting "resumed(executing→fetch), waiting"
@@ -148,9 +148,11 @@ fn resumed_run_failed() -> Vec<Bench> {
             benches.push(bench);
         }
     }
-    let mut without_holder = in_state(Resumed(E));
-    without_holder.set_up(lost(1)).check(failure(1, 1), &[missing_timer()]).is(1, Missing);
-    benches.push(without_holder);
+    for live in [E, L] {
+        let mut bench = in_state(Resumed(live));
+        bench.set_up(lost(1)).check(failure(1, 1), &[missing_timer()]).is(1, Missing);
+        benches.push(bench);
+    }
     benches
 }
 

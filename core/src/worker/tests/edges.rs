@@ -318,7 +318,10 @@ fn any_other_pair() -> Vec<Bench> {
         bench.set_up(send(ComputeTask { spec: SpecId(5), ..message(1, 2, &[]) }));
         let got = bench.give(vec![success(1, 1)]);
         assert!(
-            matches!(&got[..], [WorkerInstruction::Execute { run_id: RunId(2), spec: SpecId(5), .. }]),
+            matches!(
+                &got[..],
+                [WorkerInstruction::Execute { run_id: RunId(2), spec: SpecId(5), .. }]
+            ),
             "{got:?}"
         );
         bench.check(success(1, 2), &[store(1), finished(1, 2)]);
@@ -345,13 +348,13 @@ pub(super) fn documented(heading: &str) -> Vec<String> {
 fn rows_are_those_of_the_document() {
     let names: Vec<&str> = ROWS.iter().map(|row| row.name).collect();
     assert_eq!(documented("## Worker: all transitions"), names);
-    let names: Vec<&str> = super::cancelled::ROWS.iter().map(|row| row.name).collect();
+    let names: Vec<&str> = cancelled::ROWS.iter().map(|row| row.name).collect();
     assert_eq!(documented("## Worker: cancelled and resumed"), names);
 }
 
 #[test]
 fn every_edge_is_exercised() {
-    for row in ROWS.iter().chain(super::cancelled::ROWS) {
+    for row in ROWS.iter().chain(cancelled::ROWS) {
         let seen = exercised(&(row.test)());
         for edge in row.edges {
             assert!(seen.contains(edge), "{}: its test never goes {edge:?}", row.name);
@@ -361,6 +364,6 @@ fn every_edge_is_exercised() {
 
 /// Every edge of every row.
 pub(super) fn all_edges() -> Vec<Edge> {
-    let rows = ROWS.iter().chain(super::cancelled::ROWS);
+    let rows = ROWS.iter().chain(cancelled::ROWS);
     rows.flat_map(|row| row.edges.iter().copied()).collect()
 }

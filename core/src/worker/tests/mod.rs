@@ -13,7 +13,9 @@ mod random;
 use super::{Live, State, WorkerEvent, WorkerInstruction, WorkerOptions, WorkerOut, WorkerState};
 use crate::config::Config;
 use crate::ids::{RunId, SpecId, TaskId, TransferId, WorkerId};
-use crate::messages::{ComputeTask, Dependency, Needs, Priority, TaskError, TypeCode, WorkerStatus};
+use crate::messages::{
+    ComputeTask, Dependency, Needs, Priority, TaskError, TypeCode, WorkerStatus,
+};
 use crate::time::Time;
 
 /// The worker under test.
@@ -55,7 +57,11 @@ impl Bench {
 
     /// Gives an event and demands exactly these instructions.
     #[track_caller]
-    pub(super) fn check(&mut self, event: WorkerEvent, expected: &[WorkerInstruction]) -> &mut Self {
+    pub(super) fn check(
+        &mut self,
+        event: WorkerEvent,
+        expected: &[WorkerInstruction],
+    ) -> &mut Self {
         let got = self.give(vec![event]);
         assert_eq!(got, expected, "instructions");
         self
@@ -91,6 +97,12 @@ impl Bench {
         assert_eq!(self.worker.executing().count(), 0, "runs");
         assert_eq!(self.worker.transfer_count(), 0, "transfers");
         assert_eq!(self.worker.ready_count(), 0, "tasks that could run");
+    }
+
+    /// As `ends_empty`, after one more event.
+    #[track_caller]
+    pub(super) fn ends_empty_after(&mut self, event: WorkerEvent, tasks: &[u32]) {
+        self.set_up(event).ends_empty(tasks);
     }
 
     /// Frees every task given and demands that the worker then knows none.
@@ -393,7 +405,9 @@ pub(super) fn in_state(state: State) -> Bench {
             return bench.reached(state);
         }
         State::Cancelled(Live::Flight) => bench.set_up(wanted_by_9()).set_up(free(&[(9, 9)])),
-        State::Cancelled(Live::Executing) => bench.set_up(compute(1, 1, &[])).set_up(free(&[(1, 1)])),
+        State::Cancelled(Live::Executing) => {
+            bench.set_up(compute(1, 1, &[])).set_up(free(&[(1, 1)]))
+        }
         State::Cancelled(Live::LongRunning) => {
             bench.set_up(compute(1, 1, &[])).set_up(secede(1, 1)).set_up(free(&[(1, 1)]))
         }
