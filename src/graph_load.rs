@@ -252,3 +252,120 @@ fn array_faults(graph: &Graph) -> impl Iterator<Item = Fault> {
     let unknown = graph.arrays.iter().filter(|array| DType::from_name(&array.dtype).is_none());
     unknown.map(|array| Fault::ArrayDtype { array: array.name.clone(), dtype: array.dtype.clone() })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{ArrayOutput, GraphBuilder};
+
+    fn kernel(name: &str) -> RunSpec {
+        RunSpec::kernel::<&str>(name, [])
+    }
+
+    fn lines(faults: &[Fault]) -> Vec<String> {
+        faults.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn each_wrong_spec_is_one_fault_that_names_its_first_task() {
+        let mut graph = GraphBuilder::new();
+        let a = graph.add("a", kernel("no_such_kernel"), &[]);
+        graph.add("b", kernel("no_such_kernel"), &[]);
+        graph.add("c", kernel("no_such_kernel"), &[a]);
+        graph.add("d", kernel("nor_this_one"), &[]);
+        let graph = graph.build().unwrap();
+        let faults = validate(&graph);
+        assert_eq!(
+            lines(&faults),
+            [
+                "unknown kernel 'no_such_kernel' (task 'a')",
+                "unknown kernel 'no_such_kernel' (task 'c')",
+                "unknown kernel 'nor_this_one' (task 'd')",
+            ]
+        );
+        assert_eq!(first_fault(&graph).as_ref(), faults.first());
+    }
+
+    #[test]
+    fn an_array_needs_a_dtype_that_is_known() {
+        let mut graph = GraphBuilder::new();
+        let array = |name: &str, dtype: &str| ArrayOutput {
+            name: name.into(),
+            shape: vec![0],
+            dtype: dtype.into(),
+            chunks: vec![vec![]],
+            grid: vec![],
+        };
+        graph.array(array("right", "f64"));
+        graph.array(array("wrong", "f46"));
+        graph.array(array("other", "decimal128"));
+        let faults = validate(&graph.build().unwrap());
+        assert_eq!(
+            lines(&faults),
+            ["unknown dtype 'f46' (array 'wrong')", "unknown dtype 'decimal128' (array 'other')"]
+        );
+        assert_eq!(faults[0].help().unwrap(), "did you mean 'f64'?");
+        assert!(faults[1].help().unwrap().starts_with("known are bool i8 i16 "));
+    }
+
+    #[test]
+    fn helps_come_from_the_fault() {
+        let spec = |error| Fault::Spec { key: "t".into(), error };
+        let nearest = Some("sum".to_owned());
+        let unknown = spec(SpecError::UnknownKernel { name: "smu".into(), nearest });
+        assert_eq!(unknown.to_string(), "unknown kernel 'smu' (task 't')");
+        assert_eq!(unknown.help().unwrap(), "did you mean 'sum'?");
+        let missing =
+            spec(SpecError::MissingParameter { kernel: "map".into(), parameter: "expr".into() });
+        assert_eq!(missing.to_string(), "kernel 'map' needs the parameter 'expr' (task 't')");
+        assert_eq!(missing.help(), None);
+    }
+
+    #[test]
+    fn a_file_is_what_its_first_bytes_say() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("graph.bin").display().to_string();
+        let load_text = |text: &[u8]| {
+            std::fs::write(&path, text).unwrap();
+            load(&path).map_err(|error| error.to_string().replace(&path, "PATH"))
+        };
+        let json = b"\n         {\"version\": 1, \"tasks\": []}";
+        let empty = load_text(json).unwrap();
+        let mut bytes = Vec::new();
+        graph_file::write(&empty, &mut bytes).unwrap();
+        assert_eq!(load_text(&bytes).unwrap(), empty);
+        let no_graph = "this is no graph file: it does not begin with RDASKGR and a zero byte";
+        for text in [&b"[1, 2]"[..], b"PK\x03\x04 and more", b"R!"] {
+            assert_eq!(load_text(text).unwrap_err(), format!("{no_graph} (byte 0, PATH)"));
+        }
+        assert_eq!(
+            load_text(b"").unwrap_err(),
+            "the file is cut off: 0 of 64 bytes are there (PATH)"
+        );
+        assert_eq!(load_text(b"{\xff").unwrap_err(), "the text is not UTF-8 (byte 1, PATH)");
+        assert_eq!(load_text(b"{").unwrap_err(), "the text is cut off (line 1 column 1, PATH)");
+    }
+
+    #[test]
+    fn validating_a_file_finds_faults_of_text_tasks_and_kernels() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("graph.json").display().to_string();
+        let text = r#"{"version": 1, "tasks": [
+ {"key": "a", "run": {"command": ["ls"]}},
+ {"key": "b", "run": {"kernel": "no_such_kernel"}, "deps": ["c"]}]}"#;
+        std::fs::write(&path, text).unwrap();
+        assert_eq!(
+            lines(&validate_file(&path)),
+            [
+                "tasks of the kind 'command' are not supported (tasks[0].run, line 2 column 22)",
+                "unknown dependency 'c' (task 'b', input 0)",
+                "unknown kernel 'no_such_kernel' (task 'b')",
+            ]
+        );
+        let error = load(&path).unwrap_err();
+        assert!(error.to_string().ends_with("; 1 more fault"), "{error}");
+        assert_eq!(error.help().unwrap(), "this rdask-hpc runs kernels: {\"kernel\": NAME, ...}");
+        let missing = validate_file(&folder.path().join("none").display().to_string());
+        assert_eq!(lines(&missing), ["there is no such graph file"]);
+    }
+}

@@ -44,6 +44,18 @@ fn help_and_version_go_to_stdout() {
     assert!(version.starts_with(concat!("rdask-hpc ", env!("CARGO_PKG_VERSION"), "\ncommit: ")));
 }
 
+#[test]
+fn only_rank_0_talks() {
+    for (rank, code) in [("0", 2), ("1", 0)] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_rdask-hpc"));
+        command.args(["--workers", "0", "graph.bin"]).env("OMPI_COMM_WORLD_RANK", rank);
+        let names = ["OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_SIZE"];
+        let output = command.envs(names.map(|name| (name, "2"))).output().unwrap();
+        assert_eq!(output.status.code(), Some(code), "rank {rank}");
+        assert_eq!(output.stderr.is_empty(), code == 0, "rank {rank}");
+    }
+}
+
 const MISTAKES: &[&[&str]] = &[
     &[],
     &["--wrokers", "2", "graph.bin"],
@@ -109,6 +121,19 @@ fn graphs_go_from_json_to_bin_and_back() {
     crate::support::schema::assert_fits("info", &info);
     assert_eq!((&info["tasks"], &info["edges"]), (&2.into(), &1.into()));
     assert!(!ok(&["graph", "info", &path("g.bin")]).is_empty());
+}
+
+#[test]
+fn the_plan_fits_its_schema() {
+    for arguments in [
+        &["topology", "--json", "--synthetic", "pack:2 numa:2 core:8 pu:2", "--ranks", "5"][..],
+        &["topology", "--json", "--synthetic", "core:2", "--scheduler-here", "no", "--ranks", "1"],
+    ] {
+        let output = run(arguments);
+        assert_eq!(output.status.code(), Some(0), "{arguments:?}");
+        let plan = serde_json::from_slice(&output.stdout).unwrap();
+        crate::support::schema::assert_fits("topology", &plan);
+    }
 }
 
 #[test]

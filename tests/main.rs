@@ -3,7 +3,11 @@
 
 mod building;
 mod command_line;
+mod errors_page;
 mod failures;
+mod kernels;
+mod kernels_oracle;
+mod kernels_random;
 mod main_job;
 mod schemas;
 mod support;

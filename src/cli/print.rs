@@ -2,14 +2,24 @@
 
 use super::{EXIT_CLUSTER, EXIT_USAGE};
 use crate::user_error::UserError;
+use rdask_launcher::env::{Env, detect};
 use std::io::Write;
 use std::process::ExitCode;
 
-/// Writes a text to stdout, with one newline at its end.
+/// Only rank 0 talks: a mistake that every rank sees is told once, and only rank 0's exit code
+/// tells it, since a launcher prints a page of its own for each further one.
+fn speaks() -> bool {
+    detect(&Env::from_process()).map_or(true, |launch| launch.rank == 0)
+}
+
+/// Writes a text to stdout, with one newline at its end. Ranks other than 0 write nothing.
 ///
 /// # Errors
 /// When stdout cannot be written.
 pub(super) fn data(text: &str) -> std::io::Result<()> {
+    if !speaks() {
+        return Ok(());
+    }
     let mut out = std::io::stdout().lock();
     writeln!(out, "{}", text.trim_end())?;
     out.flush()
@@ -17,6 +27,9 @@ pub(super) fn data(text: &str) -> std::io::Result<()> {
 
 /// Says what the user did wrong.
 pub(super) fn user_error(error: &UserError) -> ExitCode {
+    if !speaks() {
+        return ExitCode::SUCCESS;
+    }
     complain(&error.to_string());
     ExitCode::from(EXIT_USAGE)
 }
@@ -31,7 +44,7 @@ pub(super) fn usage_error(error: &clap::Error) -> ExitCode {
     if error.use_stderr() {
         return user_error(&in_our_words(&error.to_string()));
     }
-    match error.print() {
+    match data(&error.render().to_string()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => failure(&error.into()),
     }

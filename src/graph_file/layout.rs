@@ -212,7 +212,7 @@ fn place(
     let begin = offset.checked_sub(HEADER_BYTES as u64);
     match (begin, end) {
         (Some(begin), Some(end)) if begin >= table_bytes && end <= body as u64 => {
-            if offset % ALIGNMENT != 0 {
+            if !offset.is_multiple_of(ALIGNMENT) {
                 return Err(format!("its offset {offset} is no multiple of {ALIGNMENT}"));
             }
             let fits = "both are at most the length of a slice";

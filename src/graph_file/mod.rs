@@ -6,9 +6,10 @@
 //!     length, checksum  offset, length  ATTRS OUTPUTS ARRAYS ORDER BLOBS META  when needed
 //! ```
 //!
-//! `layout` knows header and table, `records` the encoding of specs, attributes and arrays, `reader`
-//! and `writer` the tables of numbers. Every length is compared with what is there before anything
-//! is allocated for it. docs/graph-format.md describes every byte; a test holds it to this code.
+//! `layout` knows header and table, `records` the encoding of specs, attributes and arrays,
+//! `reader` and `writer` the tables of numbers. Every length is compared with what is there before
+//! anything is allocated for it. docs/graph-format.md describes every byte; a test holds it to this
+//! code.
 
 mod layout;
 mod reader;

@@ -5,21 +5,18 @@
 //! them leaves the others readable. A field's place in the text is where it was cut out.
 
 use super::decimal::parse_scaled;
-use super::params::FromJson;
+use super::stream::{Pieces, PiecesVisitor, Run, Text, TopVisitor};
 use super::{JSON_VERSION, JsonFault, compact_object};
 use crate::graph_load::{Fault, LoadError, did_you_mean};
-use rdask_core::graph::{
-    ArrayOutput, Attributes, Graph, GraphBuilder, MAX_AXES, Params, RunSpec, quoted,
-};
+use rdask_core::graph::{Attributes, Graph, GraphBuilder, RunSpec, quoted};
 use rdask_core::nearest::nearest;
 use serde::Deserialize;
-use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::Deserializer;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
-use std::fmt;
 use std::io::Read;
 
-const TOP_FIELDS: [&str; 6] = ["version", "tasks", "outputs", "arrays", "order", "meta"];
+pub(super) const TOP_FIELDS: [&str; 6] = ["version", "tasks", "outputs", "arrays", "order", "meta"];
 const TASK_FIELDS: [&str; 13] = [
     "key",
     "run",
@@ -35,7 +32,6 @@ const TASK_FIELDS: [&str; 13] = [
     "time",
     "timeout",
 ];
-const ARRAY_FIELDS: [&str; 5] = ["shape", "dtype", "chunks", "grid", "into"];
 /// Kinds of tasks that the form knows and this program does not run.
 const OTHER_KINDS: [&str; 3] = ["plugin", "python", "command"];
 /// Digits behind the point of resource amounts and of seconds that are kept.
@@ -54,7 +50,7 @@ pub(super) const SECOND_DIGITS: u32 = 9;
 ///
 /// let error = graph_json::import(r#"{"version": 1, "tasks": [{"kye": "x"}]}"#).unwrap_err();
 /// let lines: Vec<String> = error.lines().collect();
-/// assert_eq!(lines[0], "unknown field 'kye' (tasks[0].kye, line 1 column 35)");
+/// assert_eq!(lines[0], "unknown field 'kye' (tasks[0].kye, line 1 column 34)");
 /// assert_eq!(error.help().unwrap(), "did you mean 'key'?");
 /// # Ok::<(), rdask::LoadError>(())
 /// ```
@@ -120,17 +116,17 @@ fn words(error: &serde_json::Error) -> String {
 }
 
 /// What is being read.
-struct Importer<'a> {
+pub(super) struct Importer<'a> {
     text: &'a str,
-    builder: GraphBuilder,
+    pub(super) builder: GraphBuilder,
     /// Faults whose `column` is still an offset in the text.
     faults: Vec<JsonFault>,
     /// Which of `TOP_FIELDS` were there.
-    seen: [bool; TOP_FIELDS.len()],
+    pub(super) seen: [bool; TOP_FIELDS.len()],
     /// The version is not ours.
     newer: bool,
     /// Path of what the stream is at.
-    place: String,
+    pub(super) place: String,
 }
 
 impl<'a> Importer<'a> {
@@ -168,7 +164,7 @@ impl<'a> Importer<'a> {
     }
 
     /// Where a piece of the text begins.
-    fn offset(&self, piece: &str) -> usize {
+    pub(super) fn offset(&self, piece: &str) -> usize {
         (piece.as_ptr() as usize).saturating_sub(self.text.as_ptr() as usize)
     }
 
@@ -180,12 +176,24 @@ impl<'a> Importer<'a> {
         begin + (before + error.column().saturating_sub(1)).min(text.len())
     }
 
-    fn fault_at(&mut self, path: String, raw: &RawValue, problem: String, help: Option<String>) {
+    pub(super) fn fault_at(
+        &mut self,
+        path: String,
+        raw: &RawValue,
+        problem: String,
+        help: Option<String>,
+    ) {
         let at = self.offset(raw.get());
         self.fault(path, at, problem, help);
     }
 
-    fn unknown_field(&mut self, path: String, name: &str, raw: &RawValue, known: &[&'static str]) {
+    pub(super) fn unknown_field(
+        &mut self,
+        path: String,
+        name: &str,
+        raw: &RawValue,
+        known: &[&'static str],
+    ) {
         let help = match nearest(name, known.iter().copied()) {
             Some(name) => did_you_mean(name),
             None => format!("known fields are {}", known.join(", ")),
@@ -194,7 +202,7 @@ impl<'a> Importer<'a> {
     }
 
     /// A value of a piece, or a fault.
-    fn value<T: Deserialize<'a>>(
+    pub(super) fn value<T: Deserialize<'a>>(
         &mut self,
         path: impl FnOnce() -> String,
         raw: &'a RawValue,
@@ -231,14 +239,15 @@ impl<'a> Importer<'a> {
             Some(version) => {
                 self.newer = true;
                 let problem = format!(
-                    "version {version} of the JSON form, this rdask-hpc reads version {JSON_VERSION}"
+                    "version {version} of the JSON form, \
+                     this rdask-hpc reads version {JSON_VERSION}"
                 );
                 self.fault_at("version".to_owned(), raw, problem, None);
             }
         }
     }
 
-    fn top_field(&mut self, name: &str, raw: &'a RawValue) {
+    pub(super) fn top_field(&mut self, name: &str, raw: &'a RawValue) {
         match name {
             "version" => self.version(raw),
             "outputs" => {
@@ -264,14 +273,21 @@ impl<'a> Importer<'a> {
         }
     }
 
-    fn task(&mut self, number: usize, fields: &[(Cow<'a, str>, &'a RawValue)], begin: usize) {
+    pub(super) fn task(
+        &mut self,
+        number: usize,
+        fields: &[(Cow<'a, str>, &'a RawValue)],
+        begin: usize,
+    ) {
         let path = |field: &str| format!("tasks[{number}].{}", shown(field));
         let (mut key, mut run) = (None, None);
         let mut deps = Vec::new();
         let mut attributes = Attributes::default();
-        for (i, (name, raw)) in fields.iter().enumerate() {
+        let mut seen = [false; TASK_FIELDS.len()];
+        for (name, raw) in fields {
             let name = name.as_ref();
-            if fields[..i].iter().any(|(other, _)| other == name) {
+            let known = TASK_FIELDS.iter().position(|field| *field == name);
+            if known.is_some_and(|known| std::mem::replace(&mut seen[known], true)) {
                 let problem = format!("the field {} stands twice", quoted(name));
                 self.fault_at(path(name), raw, problem, None);
                 continue;
@@ -280,13 +296,13 @@ impl<'a> Importer<'a> {
                 "key" => key = self.value::<Text<'a>>(|| path(name), raw),
                 "run" => run = self.run(number, raw),
                 "deps" => {
-                    deps = self.value::<Vec<Text<'a>>>(|| path(name), raw).unwrap_or_default()
+                    deps = self.value::<Vec<Text<'a>>>(|| path(name), raw).unwrap_or_default();
                 }
                 _ => self.attribute(&path, name, raw, &mut attributes),
             }
         }
-        for field in ["key", "run"] {
-            if !fields.iter().any(|(name, _)| name == field) {
+        for (field, seen) in TASK_FIELDS.iter().zip(seen).take(2) {
+            if !seen {
                 let problem = format!("the field '{field}' is missing");
                 self.fault(format!("tasks[{number}]"), begin, problem, None);
             }
@@ -381,7 +397,11 @@ impl<'a> Importer<'a> {
     }
 
     /// The fields of an object, or a fault and none.
-    fn pieces(&mut self, path: impl FnOnce() -> String, raw: &'a RawValue) -> Pieces<'a> {
+    pub(super) fn pieces(
+        &mut self,
+        path: impl FnOnce() -> String,
+        raw: &'a RawValue,
+    ) -> Pieces<'a> {
         match serde_json::Deserializer::from_str(raw.get()).deserialize_map(PiecesVisitor) {
             Ok(pieces) => pieces,
             Err(error) => {
@@ -391,238 +411,13 @@ impl<'a> Importer<'a> {
             }
         }
     }
-
-    fn array(&mut self, name: &str, raw: &'a RawValue) {
-        let path = |field: &str| format!("arrays.{}.{field}", shown(name));
-        let (mut shape, mut dtype, mut chunks, mut grid) = (None, None, None, None);
-        let pieces = self.pieces(|| format!("arrays.{}", shown(name)), raw);
-        for (field, raw) in &pieces {
-            let here = || path(field);
-            match field.as_ref() {
-                "shape" => shape = self.value::<Vec<u64>>(here, raw),
-                "dtype" => dtype = self.value::<Text<'a>>(here, raw),
-                "chunks" => chunks = self.value::<Vec<Vec<u64>>>(here, raw),
-                "grid" => grid = Some(*raw),
-                "into" => {
-                    let into = self.value::<Text<'a>>(here, raw);
-                    if into.is_some_and(|into| into.0 != "npy") {
-                        let problem = format!("arrays cannot be put into {}", raw.get());
-                        self.fault_at(here(), raw, problem, Some("\"npy\" is known".to_owned()));
-                    }
-                }
-                other => self.unknown_field(path(&shown(other)), other, raw, &ARRAY_FIELDS),
-            }
-        }
-        for field in &ARRAY_FIELDS[..4] {
-            if !pieces.iter().any(|(name, _)| name == field) {
-                let problem = format!("the field '{field}' is missing");
-                self.fault_at(format!("arrays.{}", shown(name)), raw, problem, None);
-            }
-        }
-        let (Some(shape), Some(dtype), Some(chunks), Some(grid)) = (shape, dtype, chunks, grid)
-        else {
-            return;
-        };
-        let mut keys = Vec::new();
-        if chunks.len() > MAX_AXES {
-            let problem = format!("{} axes, {MAX_AXES} are possible", chunks.len());
-            self.fault_at(path("chunks"), raw, problem, None);
-        } else if self.grid(&path("grid"), grid, &chunks, &mut keys) {
-            let (name, dtype) = (name.to_owned(), dtype.0.into_owned());
-            let array = ArrayOutput { name, shape, dtype, chunks, grid: Vec::new() };
-            self.builder.array_by_key(array, keys);
-        }
-    }
-
-    /// Keys of a grid in C order: lists nested as deep as there are axes, as long as their chunks.
-    fn grid(
-        &mut self,
-        path: &str,
-        raw: &'a RawValue,
-        chunks: &[Vec<u64>],
-        keys: &mut Vec<Cow<'a, str>>,
-    ) -> bool {
-        let Some((axis, inner)) = chunks.split_first() else {
-            let key = self.value::<Text<'a>>(|| path.to_owned(), raw);
-            return key.map(|key| keys.push(key.0)).is_some();
-        };
-        let Some(rows) = self.value::<Vec<&'a RawValue>>(|| path.to_owned(), raw) else {
-            return false;
-        };
-        if rows.len() != axis.len() {
-            let problem = format!("{} entries for {} chunks", rows.len(), axis.len());
-            self.fault_at(path.to_owned(), raw, problem, None);
-            return false;
-        }
-        let numbered = rows.into_iter().enumerate();
-        numbered
-            .fold(true, |ok, (i, row)| self.grid(&format!("{path}[{i}]"), row, inner, keys) && ok)
-    }
 }
 
 /// A name as a part of a path, cut and on one line.
-fn shown(name: &str) -> Cow<'_, str> {
+pub(super) fn shown(name: &str) -> Cow<'_, str> {
     let plain = |c: char| c.is_ascii_graphic() && c != '"' && c != '\'';
     if name.len() <= 60 && !name.is_empty() && name.chars().all(plain) {
         return Cow::Borrowed(name);
     }
     Cow::Owned(quoted(name))
-}
-
-/// A string, borrowed from the text where it has no escapes.
-#[derive(Deserialize)]
-struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
-
-type Pieces<'a> = Vec<(Cow<'a, str>, &'a RawValue)>;
-
-/// The fields of an object, in order, repeated ones too.
-struct PiecesVisitor;
-
-impl<'a> Visitor<'a> for PiecesVisitor {
-    type Value = Pieces<'a>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<Pieces<'a>, A::Error> {
-        let mut pieces = Pieces::new();
-        while let Some((name, raw)) = map.next_entry::<Text<'a>, &'a RawValue>()? {
-            pieces.push((name.0, raw));
-        }
-        Ok(pieces)
-    }
-}
-
-/// The object `run`.
-struct Run<'a> {
-    kernel: Option<&'a RawValue>,
-    params: Params,
-}
-
-impl<'a> Deserialize<'a> for Run<'a> {
-    fn deserialize<D: Deserializer<'a>>(decoder: D) -> Result<Self, D::Error> {
-        decoder.deserialize_map(RunVisitor)
-    }
-}
-
-struct RunVisitor;
-
-impl<'a> Visitor<'a> for RunVisitor {
-    type Value = Run<'a>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<Run<'a>, A::Error> {
-        let mut run = Run { kernel: None, params: Params::new() };
-        while let Some(name) = map.next_key::<Text<'a>>()? {
-            if name.0 == "kernel" && run.kernel.is_none() {
-                run.kernel = Some(map.next_value()?);
-            } else {
-                let FromJson(value) = map.next_value()?;
-                run.params.push((name.0.into_owned(), value));
-            }
-        }
-        Ok(run)
-    }
-}
-
-struct TopVisitor<'a, 'b> {
-    importer: &'b mut Importer<'a>,
-}
-
-impl<'a> Visitor<'a> for TopVisitor<'a, '_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<(), A::Error> {
-        let importer = self.importer;
-        while let Some(Text(name)) = map.next_key()? {
-            importer.place = shown(&name).into_owned();
-            let known = TOP_FIELDS.iter().position(|field| *field == name);
-            if let Some(known) = known
-                && std::mem::replace(&mut importer.seen[known], true)
-            {
-                let raw: &'a RawValue = map.next_value()?;
-                let problem = format!("the field '{name}' stands twice");
-                importer.fault_at(importer.place.clone(), raw, problem, None);
-            } else if name == "tasks" {
-                map.next_value_seed(TasksSeed { importer: &mut *importer })?;
-            } else {
-                importer.top_field(&name, map.next_value()?);
-            }
-            importer.place.clear();
-        }
-        Ok(())
-    }
-}
-
-struct TasksSeed<'a, 'b> {
-    importer: &'b mut Importer<'a>,
-}
-
-impl<'a> DeserializeSeed<'a> for TasksSeed<'a, '_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'a>>(self, decoder: D) -> Result<(), D::Error> {
-        decoder.deserialize_seq(self)
-    }
-}
-
-impl<'a> Visitor<'a> for TasksSeed<'a, '_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a list of tasks")
-    }
-
-    fn visit_seq<A: SeqAccess<'a>>(self, mut tasks: A) -> Result<(), A::Error> {
-        let mut fields = Pieces::new();
-        for number in 0.. {
-            self.importer.place = String::new();
-            let seed = TaskSeed { importer: &mut *self.importer, number, fields: &mut fields };
-            if tasks.next_element_seed(seed)?.is_none() {
-                break;
-            }
-        }
-        Ok(())
-    }
-}
-
-/// One task; `fields` is empty before and kept for its capacity.
-struct TaskSeed<'a, 'b> {
-    importer: &'b mut Importer<'a>,
-    number: usize,
-    fields: &'b mut Pieces<'a>,
-}
-
-impl<'a> DeserializeSeed<'a> for TaskSeed<'a, '_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'a>>(self, decoder: D) -> Result<(), D::Error> {
-        decoder.deserialize_map(self)
-    }
-}
-
-impl<'a> Visitor<'a> for TaskSeed<'a, '_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a task, which is an object")
-    }
-
-    fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<(), A::Error> {
-        self.fields.clear();
-        while let Some(Text(name)) = map.next_key()? {
-            self.fields.push((name, map.next_value()?));
-        }
-        let begin = self.fields.first().map_or(0, |(_, raw)| self.importer.offset(raw.get()));
-        self.importer.task(self.number, self.fields, begin);
-        Ok(())
-    }
 }

@@ -1,17 +1,19 @@
 //! The JSON form of a graph: for programs without our library, and for eyes.
 //!
 //! ```text
-//!   text ─▶ import: every field by name ─▶ GraphBuilder ─▶ Graph ─▶ export ─▶ text
+//!   text ─▶ stream ─▶ import, arrays ─▶ GraphBuilder ─▶ Graph ─▶ export ─▶ text
 //! ```
 //!
 //! Reading goes task by task into the builder; no tree of JSON values is made. What can be skipped
 //! over is, so that one reading finds all faults, each with its path, line and column. Nothing is
 //! ignored: a field that is not known is a fault. `import(export(g)) == g` for every checked graph.
 
+mod arrays;
 mod decimal;
 mod export;
 mod import;
 mod params;
+mod stream;
 #[cfg(test)]
 mod tests;
 

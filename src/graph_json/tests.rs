@@ -81,8 +81,9 @@ fn the_example_of_the_interface_is_read() {
 #[test]
 fn numbers_are_what_they_are_written_as() {
     let graph = import(&one_task(
-        r#""run": {"kernel": "k", "a": 1, "b": 1.0, "c": 18446744073709551615, "d": -9223372036854775808,
-            "e": 1e3, "f": -0.0, "g": "nan", "h": [null, true, {"z": 0.1}], "i": 18446744073709551616}"#,
+        r#""run": {"kernel": "k", "a": 1, "b": 1.0, "c": 18446744073709551615,
+            "d": -9223372036854775808, "e": 1e3, "f": -0.0, "g": "nan",
+            "h": [null, true, {"z": 0.1}], "i": 18446744073709551616}"#,
     ))
     .unwrap();
     let values: Vec<&Param> = graph.specs[0].params().iter().map(|(_, value)| value).collect();

@@ -4,9 +4,30 @@
 //! without data; `Kernel::run` computes on inputs borrowed from the store, into a buffer of the
 //! store. No result depends on the number of threads or on the schedule.
 
+mod array;
+mod cast;
+mod create;
+mod elementwise;
+mod fault;
+mod io;
+mod matmul;
+mod npy;
+mod params;
+mod philox;
+mod promotion;
+mod random;
+mod reduce;
+mod scalar;
+mod shape;
+mod strided;
+mod table;
+mod testing;
+
+use array::{View, input_name, text};
+use fault::Outcome;
 use rdask_core::graph::Params;
 use rdask_core::messages::TaskError;
-use rdask_store::{Sealed, Store};
+use rdask_store::{Header, Sealed, Store};
 use std::path::Path;
 
 /// What a kernel may know about where it runs. Results must not depend on it, except `rank`'s.
@@ -77,17 +98,48 @@ pub enum SpecError {
     },
 }
 
-/// A kernel with its checked parameters.
+/// A kernel with its checked parameters. It may run many times, on many threads at once.
 #[derive(Debug)]
-pub struct Kernel {}
+pub struct Kernel {
+    operation: Operation,
+}
+
+/// Every kernel with what its file has made of the parameters.
+#[derive(Debug)]
+enum Operation {
+    Full(create::Full),
+    Arange(create::Arange),
+    Data(create::Data),
+    Random(random::Random),
+    LoadNpy(io::LoadNpy),
+    StoreNpy(io::StoreNpy),
+    Identity,
+    Map(elementwise::Map),
+    Astype(cast::Astype),
+    Reduce(reduce::Reduce),
+    Matmul,
+    Transpose(shape::Transpose),
+    Slice(shape::Slice),
+    Concatenate(shape::Concatenate),
+    Bytes(testing::Bytes),
+    Busy(testing::Pause),
+    Sleep(testing::Pause),
+    Fail(testing::Fail),
+    Abort(testing::Abort),
+    Rank,
+}
 
 /// Checks a name, its parameters and the number of inputs.
 ///
 /// # Errors
 /// The first fault found.
 pub fn parse(name: &str, params: &Params, inputs: usize) -> Result<Kernel, SpecError> {
-    let _ = (params, inputs);
-    Err(SpecError::UnknownKernel { name: name.to_owned(), nearest: None })
+    table::parse(name, params, inputs).map(|operation| Kernel { operation })
+}
+
+/// Names of all kernels, in the order of the documentation.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    table::names()
 }
 
 impl Kernel {
@@ -97,7 +149,75 @@ impl Kernel {
     /// The task's error as data: kind as Python would name it (`ValueError`, `TypeError`,
     /// `FileNotFoundError`, `MemoryError`), numpy's condition in words with the shapes.
     pub fn run(&self, context: &Context<'_>, inputs: &[Sealed]) -> Result<Sealed, TaskError> {
-        let _ = (context, inputs);
-        Err(TaskError { kind: String::new(), message: String::new(), traceback: String::new() })
+        self.compute(context, inputs).map_err(|mut error| {
+            if !inputs.is_empty() && !matches!(self.operation, Operation::Fail(_)) {
+                error.message = format!("{} [{}]", error.message, described(inputs));
+            }
+            error
+        })
     }
+
+    fn compute(&self, context: &Context<'_>, inputs: &[Sealed]) -> Outcome<Sealed> {
+        match &self.operation {
+            Operation::Full(full) => full.run(context),
+            Operation::Arange(arange) => arange.run(context),
+            Operation::Data(data) => data.run(context),
+            Operation::Random(random) => random.run(context),
+            Operation::LoadNpy(load) => load.run(context),
+            Operation::Identity => shape::identity(context, inputs),
+            Operation::Map(map) => map.run(context, &View::all(inputs)?),
+            Operation::Concatenate(concatenate) => concatenate.run(context, &View::all(inputs)?),
+            Operation::StoreNpy(store) => store.run(context, &only(inputs)?),
+            Operation::Astype(astype) => astype.run(context, &only(inputs)?),
+            Operation::Reduce(reduce) => reduce.run(context, &only(inputs)?),
+            Operation::Transpose(transpose) => transpose.run(context, &only(inputs)?),
+            Operation::Slice(slice) => slice.run(context, &only(inputs)?),
+            Operation::Matmul => match View::all(inputs)?.as_slice() {
+                [left, right] => matmul::run(context, left, right),
+                other => Err(miscounted(2, other.len())),
+            },
+            Operation::Bytes(bytes) => bytes.run(context),
+            Operation::Busy(pause) => pause.spin(context),
+            Operation::Sleep(pause) => pause.sleep(context),
+            Operation::Fail(fail) => fail.run(context),
+            Operation::Abort(abort) => abort.run(context),
+            Operation::Rank => testing::rank(context),
+        }
+    }
+}
+
+/// The single input.
+fn only(inputs: &[Sealed]) -> Outcome<View<'_>> {
+    match inputs {
+        [input] => View::of(input, 0),
+        other => Err(miscounted(1, other.len())),
+    }
+}
+
+/// `parse` has checked the count that the graph gives; a caller that passes another is told so.
+fn miscounted(expected: usize, given: usize) -> TaskError {
+    fault::type_error(format!("expected {expected} inputs, not {given}"))
+}
+
+/// Most inputs that an error message describes.
+const DESCRIBED_INPUTS: usize = 8;
+
+/// The inputs in words: `a float64 (3,4), b bytes of 10`.
+fn described(inputs: &[Sealed]) -> String {
+    let one = |(index, input): (usize, &Sealed)| {
+        let name = input_name(index);
+        match input.header() {
+            Header::Bytes => format!("{name} bytes of {}", input.nbytes()),
+            Header::Array { dtype, shape } => {
+                let shape: Vec<usize> = shape.iter().map(|length| *length as usize).collect();
+                format!("{name} {} {}", dtype.numpy_name(), text(&shape))
+            }
+        }
+    };
+    let mut words: Vec<String> =
+        inputs.iter().enumerate().take(DESCRIBED_INPUTS).map(one).collect();
+    if inputs.len() > DESCRIBED_INPUTS {
+        words.push(format!("and {} more", inputs.len() - DESCRIBED_INPUTS));
+    }
+    words.join(", ")
 }

@@ -244,17 +244,31 @@ impl Graph {
             faults.push(GraphError::Array { array: pair[0].to_owned(), problem });
         }
         names.dedup();
-        for name in names {
-            let Some(task) = index.find(&self.keys, name) else { continue };
-            let wanted = match &self.outputs {
-                Outputs::Tasks(outputs) => outputs.contains(&task),
-                Outputs::Sinks => !self.inputs.values.contains(&task),
-            };
-            if wanted {
-                let problem = "an output has the name of this array".to_owned();
-                faults.push(GraphError::Array { array: name.to_owned(), problem });
+        let tasks: Vec<TaskId> =
+            names.into_iter().filter_map(|name| index.find(&self.keys, name)).collect();
+        if tasks.is_empty() {
+            return;
+        }
+        let wanted = self.wanted();
+        for task in tasks.into_iter().filter(|task| wanted[task.index()]) {
+            let problem = "an output has the name of this array".to_owned();
+            faults.push(GraphError::Array { array: self.key(task).to_owned(), problem });
+        }
+    }
+
+    /// Which tasks are outputs.
+    fn wanted(&self) -> Vec<bool> {
+        let (mut wanted, marked, mark) = match &self.outputs {
+            Outputs::Tasks(outputs) => (vec![false; self.len()], outputs, true),
+            Outputs::Sinks => (vec![true; self.len()], &self.inputs.values, false),
+        };
+        for task in marked {
+            // Numbers that no task has are faults of their own.
+            if let Some(wanted) = wanted.get_mut(task.index()) {
+                *wanted = mark;
             }
         }
+        wanted
     }
 }
 

@@ -53,7 +53,8 @@ impl RunSpec {
     ///
     /// ```
     /// use rdask_core::graph::{Param, RunSpec};
-    /// let spec = RunSpec::kernel("sum", [("axis", vec![0_i64].into()), ("keepdims", true.into())]);
+    /// let axis = vec![0_i64].into();
+    /// let spec = RunSpec::kernel("sum", [("axis", axis), ("keepdims", true.into())]);
     /// assert_eq!(spec.params()[1], ("keepdims".to_owned(), Param::Bool(true)));
     /// ```
     pub fn kernel<N: Into<String>>(
@@ -85,14 +86,12 @@ impl RunSpec {
     /// deep.
     pub fn normalize(&mut self) -> Result<(), (String, &'static str)> {
         let Self::Kernel { params, .. } = self;
-        for i in 0..params.len() {
-            let (before, rest) = params.split_at_mut(i);
-            let (name, value) = &mut rest[0];
+        if let Some(name) = repeated(params) {
+            return Err((name.to_owned(), "is given twice"));
+        }
+        for (name, value) in params {
             if name == "kernel" {
                 return Err((name.clone(), "is a reserved name"));
-            }
-            if before.iter().any(|(other, _)| other == name) {
-                return Err((name.clone(), "is given twice"));
             }
             value.normalize(MAX_PARAM_DEPTH).map_err(|problem| (name.clone(), problem))?;
         }
@@ -121,9 +120,7 @@ impl Param {
             }
             Self::Map(fields) => {
                 let depth = depth.checked_sub(1).ok_or("is nested too deep")?;
-                let mut names: Vec<&str> = fields.iter().map(|(name, _)| name.as_str()).collect();
-                names.sort_unstable();
-                if names.windows(2).any(|pair| pair[0] == pair[1]) {
+                if repeated(fields).is_some() {
                     return Err("holds a field twice");
                 }
                 for (_, value) in fields {
@@ -134,6 +131,13 @@ impl Param {
         }
         Ok(())
     }
+}
+
+/// A name that stands twice.
+fn repeated(fields: &Params) -> Option<&str> {
+    let mut names: Vec<&str> = fields.iter().map(|(name, _)| name.as_str()).collect();
+    names.sort_unstable();
+    names.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[0])
 }
 
 impl PartialEq for Param {
@@ -179,7 +183,9 @@ macro_rules! param_from {
         })*
     };
 }
-param_from!(bool => Bool, i32 => Int, u32 => Int, i64 => Int, f64 => Float, &str => Str, String => Str);
+param_from! {
+    bool => Bool, i32 => Int, u32 => Int, i64 => Int, f64 => Float, &str => Str, String => Str,
+}
 
 impl From<u64> for Param {
     fn from(value: u64) -> Self {

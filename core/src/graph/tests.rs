@@ -232,7 +232,8 @@ fn tables_that_do_not_fit_are_faults_and_no_panics() {
         assert_eq!(graph.normalized().unwrap_err(), faults);
         faults.first().unwrap().to_string()
     };
-    let cases: [(fn(&mut Graph), &str); 8] = [
+    type Case = (fn(&mut Graph), &'static str);
+    let cases: [Case; 8] = [
         (
             |g| g.keys.offsets = vec![],
             "0 offsets for 2 tasks, one more than tasks is right (table keys)",

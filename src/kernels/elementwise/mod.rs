@@ -1,0 +1,83 @@
+//! `map(expr)`: an expression over the inputs, compiled once for each combination of dtypes and run
+//! blockwise in one pass over memory.
+//!
+//! ```text
+//!   text ─ lexer ─ parser ─ literal ─▶ Expression ─ typing ─▶ TypedExpression ─ program ─▶ blocks
+//!   (once, at parse)                   (once for each combination of dtypes)   (each run)
+//! ```
+//!
+//! Results do not depend on the block length, the number of threads or the vector width.
+
+pub(super) mod complex;
+mod expression;
+mod lexer;
+mod literal;
+mod parser;
+mod program;
+pub(super) mod real;
+mod typing;
+mod vector;
+
+use super::Context;
+use super::array::{Output, View, broadcast};
+use super::fault::Outcome;
+use super::params::{Read, Reader};
+use expression::{Expression, Node};
+use program::Program;
+use rdask_store::{DType, Sealed};
+use std::sync::{Arc, PoisonError, RwLock};
+
+/// Most compiled programs that one expression keeps: a graph uses one or two combinations of
+/// dtypes.
+const MOST_PROGRAMS: usize = 16;
+
+/// `map(expr)`.
+#[derive(Debug)]
+pub(super) struct Map {
+    expression: Expression,
+    /// Inputs that the expression names, in order.
+    used: Vec<usize>,
+    programs: RwLock<Vec<(Vec<DType>, Arc<Program>)>>,
+}
+
+impl Map {
+    pub(super) fn parse(reader: &Reader<'_>) -> Read<Self> {
+        let text = reader.need("expr", reader.string("expr")?)?;
+        let expression =
+            parser::parse(text, reader.inputs).map_err(|problem| reader.bad("expr", problem))?;
+        let mut used: Vec<usize> = expression
+            .nodes
+            .iter()
+            .filter_map(|node| if let Node::Input(index) = node { Some(*index) } else { None })
+            .collect();
+        used.sort_unstable();
+        used.dedup();
+        Ok(Self { expression, used, programs: RwLock::new(Vec::new()) })
+    }
+
+    pub(super) fn run(&self, context: &Context<'_>, inputs: &[View<'_>]) -> Outcome<Sealed> {
+        let shapes: Vec<&[usize]> =
+            self.used.iter().map(|index| inputs[*index].shape.as_slice()).collect();
+        let shape = broadcast(&shapes)?;
+        let program = self.program(inputs)?;
+        let mut output = Output::new(context, program.dtype, &shape)?;
+        program.run(inputs, &shape, output.bytes_mut())?;
+        output.seal()
+    }
+
+    fn program(&self, inputs: &[View<'_>]) -> Outcome<Arc<Program>> {
+        let dtypes: Vec<DType> = inputs.iter().map(|view| view.dtype).collect();
+        // A list in a poisoned lock is whole: entries are only pushed.
+        let programs = self.programs.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, program)) = programs.iter().find(|(known, _)| *known == dtypes) {
+            return Ok(program.clone());
+        }
+        drop(programs);
+        let program = Arc::new(Program::new(&typing::typed(&self.expression, &dtypes)?));
+        let mut programs = self.programs.write().unwrap_or_else(PoisonError::into_inner);
+        if programs.len() < MOST_PROGRAMS {
+            programs.push((dtypes, program.clone()));
+        }
+        Ok(program)
+    }
+}

@@ -1,0 +1,122 @@
+//! Kernels that make tasks of a known cost and known failures: bytes, busy, sleep, fail, abort, rank.
+//!
+//! They take any number of inputs and look at none.
+
+use super::Context;
+use super::array::integer_object;
+use super::fault::{Outcome, fault, memory_error};
+use super::params::{Read, Reader};
+use super::philox::block;
+use rdask_store::{Header, Sealed};
+use std::time::{Duration, Instant};
+
+/// `bytes(size, seed = 0)`: that many pseudo-random bytes.
+#[derive(Debug)]
+pub(super) struct Bytes {
+    size: u64,
+    seed: u64,
+}
+
+impl Bytes {
+    pub(super) fn parse(reader: &Reader<'_>) -> Read<Self> {
+        let size = reader.need("size", reader.count("size")?)?;
+        Ok(Self { size, seed: reader.count("seed")?.unwrap_or(0) })
+    }
+
+    pub(super) fn run(&self, context: &Context<'_>) -> Outcome<Sealed> {
+        let mut writing = context
+            .store
+            .reserve(self.size, context.priority)
+            .map_err(|error| memory_error(&error))?;
+        for (number, chunk) in writing.bytes_mut().chunks_mut(32).enumerate() {
+            let words = block([self.seed, 0], [number as u64, 0, 0, 0]).map(u64::to_le_bytes);
+            chunk.copy_from_slice(&words.as_flattened()[..chunk.len()]);
+        }
+        writing.seal(Header::Bytes).map_err(|error| fault("RuntimeError", error.to_string()))
+    }
+}
+
+/// Longest `busy` and `sleep`, seconds: a day, so that a slip of the unit is found before the run.
+const LONGEST_S: f64 = 86_400.0;
+
+/// How long `busy(us)` spins or `sleep(ms)` sleeps; the result is a 0-d i64 of 0.
+#[derive(Debug)]
+pub(super) struct Pause {
+    duration: Duration,
+}
+
+impl Pause {
+    /// `unit` is the length of one in seconds.
+    pub(super) fn parse(reader: &Reader<'_>, name: &str, unit: f64) -> Read<Self> {
+        let seconds = reader.need(name, reader.duration(name)?)? * unit;
+        if seconds > LONGEST_S {
+            return Err(reader.bad(name, "is longer than a day"));
+        }
+        Ok(Self { duration: Duration::from_secs_f64(seconds) })
+    }
+
+    pub(super) fn spin(&self, context: &Context<'_>) -> Outcome<Sealed> {
+        let start = Instant::now();
+        while start.elapsed() < self.duration {
+            std::hint::spin_loop();
+        }
+        integer_object(context, 0)
+    }
+
+    pub(super) fn sleep(&self, context: &Context<'_>) -> Outcome<Sealed> {
+        std::thread::sleep(self.duration);
+        integer_object(context, 0)
+    }
+}
+
+/// `fail(message, attempts?)`: an error of kind `RuntimeError` in the first `attempts` runs, always
+/// without; later runs give a 0-d i64 of 0.
+#[derive(Debug)]
+pub(super) struct Fail {
+    message: String,
+    attempts: Option<u64>,
+}
+
+impl Fail {
+    pub(super) fn parse(reader: &Reader<'_>) -> Read<Self> {
+        let message = reader.need("message", reader.string("message")?)?.to_owned();
+        Ok(Self { message, attempts: reader.count("attempts")? })
+    }
+
+    pub(super) fn run(&self, context: &Context<'_>) -> Outcome<Sealed> {
+        if strikes(self.attempts, context) {
+            return Err(fault("RuntimeError", self.message.clone()));
+        }
+        integer_object(context, 0)
+    }
+}
+
+/// `abort(attempts?)`: ends its process with SIGKILL in the first `attempts` runs, always without.
+#[derive(Debug)]
+pub(super) struct Abort {
+    attempts: Option<u64>,
+}
+
+impl Abort {
+    pub(super) fn parse(reader: &Reader<'_>) -> Read<Self> {
+        Ok(Self { attempts: reader.count("attempts")? })
+    }
+
+    pub(super) fn run(&self, context: &Context<'_>) -> Outcome<Sealed> {
+        if strikes(self.attempts, context) {
+            let own = rustix::process::getpid();
+            rustix::process::kill_process(own, rustix::process::Signal::KILL)
+                .map_err(|error| fault("OSError", format!("the process cannot end: {error}")))?;
+        }
+        integer_object(context, 0)
+    }
+}
+
+/// `rank`: the worker's rank as a 0-d i64.
+pub(super) fn rank(context: &Context<'_>) -> Outcome<Sealed> {
+    integer_object(context, context.rank)
+}
+
+fn strikes(attempts: Option<u64>, context: &Context<'_>) -> bool {
+    attempts.is_none_or(|attempts| u64::from(context.attempt) < attempts)
+}
