@@ -11,7 +11,7 @@ RDASK_TEST_PYTHON=$(python_with_numpy || true)
 RDASK_TEST_RECORD=$target/ci/record.tsv
 export RDASK_TEST_PYTHON RDASK_TEST_RECORD
 [ -n "$RDASK_TEST_PYTHON" ] || unset RDASK_TEST_PYTHON
-rm -f "$RDASK_TEST_RECORD"
+rm -f "$RDASK_TEST_RECORD" "$target/ci/closing"
 
 log=$target/ci/test.log
 # shellcheck disable=SC2046  # at most one word, and it may be none
@@ -45,7 +45,7 @@ while read -r name; do
     fi
     printf '%-14s %8d %8d  %s\n' "$name" "$ran" "$not_run" "$why"
 done < <({ printf '%s\n' 'Open MPI' MPICH hwloc numpy
-    [ -f "$RDASK_TEST_RECORD" ] && cut -f 2 "$RDASK_TEST_RECORD"; } | awk '!seen[$0]++')
+    [ -f "$RDASK_TEST_RECORD" ] && cut -f 2 "$RDASK_TEST_RECORD"; } | awk 'NF && !seen[$0]++')
 
 passed=$(count passed) failed=$(count failed)
 skipped=$((skipped + $(count ignored)))
@@ -53,5 +53,5 @@ echo
 if [ "$code" != 0 ] && [ "$failed" = 0 ]; then
     echo 'failed: the tests did not build, or a test binary ended early, or something did not run'
 fi
-echo "$passed passed, $failed failed, $skipped skipped"
+echo "$passed passed, $failed failed, $skipped skipped" | tee "$target/ci/closing"
 exit "$code"

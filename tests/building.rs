@@ -87,3 +87,19 @@ fn a_machine_with_nothing_but_rust_and_a_c_compiler_builds_a_working_binary() {
     let plan: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(plan["machine"]["source"], "/sys");
 }
+
+#[test]
+fn scripts_are_sound_shell() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut scripts = vec![root.join(".ci/run")];
+    for folder in ["ci", "jobscripts"] {
+        let files = std::fs::read_dir(root.join(folder)).unwrap().map(|it| it.unwrap().path());
+        scripts.extend(files.filter(|file| file.extension().is_some_and(|it| it == "sh")));
+    }
+    assert!(scripts.len() > 6, "{scripts:?}");
+    for script in scripts {
+        let output = Command::new("bash").arg("-n").arg(&script).output().unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{}: {stderr}", script.display());
+    }
+}

@@ -8,6 +8,8 @@ use std::process::{Command, Output};
 
 use serde_json::Value;
 
+use crate::support::schema::assert_fits;
+
 /// Two packages of four NUMA domains of sixteen cores.
 const BIG: &str = "pack:2 numa:4 core:16 pu:2";
 
@@ -22,7 +24,9 @@ fn json(arguments: &[&str]) -> Value {
     let output = topology(&arguments);
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "topology {arguments:?}: {stderr}");
-    serde_json::from_slice(&output.stdout).unwrap()
+    let plan = serde_json::from_slice(&output.stdout).unwrap();
+    assert_fits("topology", &plan);
+    plan
 }
 
 fn of_each(plan: &Value, field: &str) -> Vec<Value> {
