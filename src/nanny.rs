@@ -81,9 +81,9 @@ impl Link {
         }
     }
 
-    /// Says goodbye and waits until it is out, for 2 s at most.
+    /// Waits until the last words are out, for 2 s at most. Dropping the outbox ends the
+    /// conversation, with a goodbye or without.
     pub(crate) async fn finish(self) {
-        self.send(FromNanny::Goodbye);
         drop(self.outbox);
         if tokio::time::timeout(FINISH_LIMIT, self.task).await.is_err() {
             tracing::debug!("the goodbye to the scheduler did not get out");

@@ -35,7 +35,7 @@ use tokio::sync::mpsc;
 
 /// After a stop signal everything is over within 3 s; children that have not ended by themselves
 /// after this long are killed.
-const STOP_LIMIT: Duration = Duration::from_secs(2);
+const STOP_LIMIT: Duration = Duration::from_millis(2400);
 /// The scheduler's process may take this long to end after its last word: it waits up to 5 s for
 /// the nannies' goodbyes.
 const VERDICT_LIMIT: Duration = Duration::from_secs(8);
@@ -93,6 +93,7 @@ pub(crate) struct Supervisor {
     stopped_by: Option<i32>,
     /// The scheduler says that the job is over, or is gone.
     over: bool,
+    said_goodbye: bool,
     /// When every child is killed, whatever it does.
     kill_at: Option<Instant>,
     memory_at: Option<Instant>,
@@ -120,6 +121,7 @@ impl Supervisor {
             verdict: None,
             stopped_by: None,
             over: false,
+            said_goodbye: false,
             kill_at: None,
             memory_at: limited.then_some(began),
             ended_because: BTreeMap::new(),
@@ -152,6 +154,7 @@ impl Supervisor {
                 self.handle(event);
             }
             self.on_time();
+            self.say_goodbye();
         }
         if let Some(link) = self.link.take() {
             link.finish().await;
@@ -160,10 +163,18 @@ impl Supervisor {
     }
 
     fn is_over(&self) -> bool {
-        let workers_down = self.nanny.is_down() && (self.over || self.kill_at.is_some());
+        let workers_down = self.nanny.is_down() && self.over;
         match self.scheduler {
             SchedulerState::Running(_) => false,
             SchedulerState::Ended(_) | SchedulerState::Elsewhere => workers_down,
+        }
+    }
+
+    /// Once, when the job is over and every worker is reaped. The scheduler waits for it.
+    fn say_goodbye(&mut self) {
+        if self.over && self.nanny.is_down() && !self.said_goodbye {
+            self.said_goodbye = true;
+            self.tell_scheduler(FromNanny::Goodbye);
         }
     }
 
