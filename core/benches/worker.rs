@@ -1,8 +1,8 @@
 //! Cost of the worker core per task and per dependency: compute, gather, execute, report, free.
 //!
-//! Prints nanoseconds for a task without inputs, for each of ten inputs that a frame of tasks shares,
-//! and for each of ten inputs that a task has alone: announced, fetched, kept, freed. The best of
-//! several rounds counts, since other work on the machine only ever adds.
+//! Prints nanoseconds for a task without inputs, for each of ten inputs that a frame of tasks
+//! shares, and for each of ten inputs that a task has alone: announced, fetched, kept, freed. The
+//! best of several rounds counts, since other work on the machine only ever adds.
 
 #![expect(clippy::print_stdout, reason = "a bench reports on stdout")]
 

@@ -1,9 +1,9 @@
 //! Messages to bytes and back: the only file besides `record.rs` that names the serializer here.
 //!
-//! Layout: bincode 2, standard configuration (little endian, variable-length integers). Memory that a
-//! forged length can ask for is bounded by the length of the body that holds it: bincode counts each
-//! integer at its full width against a limit, so the limit is the body times the widest integer,
-//! rounded up; the start of a list is at most 1 MiB (serde's own caution).
+//! Layout: bincode 2, standard configuration (little endian, variable-length integers). Memory that
+//! a forged length can ask for is bounded by the length of the body that holds it: bincode counts
+//! each integer at its full width against a limit, so the limit is the body times the widest
+//! integer, rounded up; the start of a list is at most 1 MiB (serde's own caution).
 
 use bincode::config::standard;
 use serde::Serialize;

@@ -1,4 +1,7 @@
 //! What can happen to the worker core: the vocabulary in.
+//!
+//! Messages of the scheduler, the ends of what instructions began, and the driver's own events.
+//! Each `Execute` and each `GatherDep` ends in exactly one event, which brings its number back.
 
 use crate::ids::{RunId, TaskId, TransferId, WorkerId};
 use crate::messages::{ComputeTask, TaskError, TypeCode};

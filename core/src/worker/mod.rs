@@ -6,11 +6,10 @@
 //!                                  └─ per input: fetch ─▶ flight ──────────────────────┘
 //! ```
 //!
-//! `WorkerState` owns every decision and no value: it knows sizes, the driver holds bytes. The
-//! tables of docs/states.md are `transitions.rs` (the ordinary edges) and `cancelled.rs` (what was
-//! released while a thread or a transfer is busy with it); `stimuli.rs` turns messages into
-//! recommendations, `execute.rs` and `gather.rs` the ends of runs and transfers, `ready.rs` picks
-//! what runs next. Invariants: `validate.rs`.
+//! `WorkerState` decides and holds no value. The tables of docs/states.md are `transitions.rs`
+//! and `cancelled.rs`; `stimuli.rs` turns messages into recommendations, `execute.rs` and
+//! `gather.rs` the ends of runs and transfers; `ready.rs` picks what runs next. Invariants:
+//! `validate.rs`.
 
 mod cancelled;
 mod event;

@@ -2,8 +2,8 @@
 //!
 //! The best task whose needs are free starts. A task that cannot start blocks only its equals; but
 //! when it has been overtaken too often, others no longer take what it lacks, so that many small
-//! tasks cannot hold up a large one for ever. A worker whose pool is idle starts a task whose memory
-//! is not free all the same: waiting could be for ever.
+//! tasks cannot hold up a large one for ever. A worker whose pool is idle starts a task whose
+//! memory is not free all the same: waiting could be for ever.
 
 use super::WorkerState;
 use super::task::{Rank, Requirement, Slot, State};

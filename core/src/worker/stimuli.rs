@@ -244,8 +244,8 @@ impl WorkerState {
         }
     }
 
-    /// Data from outside. It overtakes a transfer; while a run of the task is live there is no place
-    /// for it, and the scheduler hears that it is not here.
+    /// Data from outside. It overtakes a transfer; while a run of the task is live there is no
+    /// place for it, and the scheduler hears that it is not here.
     fn on_update_data(&mut self, data: &[(TaskId, u64)]) {
         for &(task, nbytes) in data {
             let (slot, _) = self.tasks.find_or_insert(task);

@@ -7,8 +7,8 @@ use super::*;
 use Live::{Executing as E, Flight as F};
 use State::*;
 
-/// The input cannot be kept on arrival: its dependent fails with the input's name, nothing waits for
-/// ever, and the same peer goes on serving.
+/// The input cannot be kept on arrival: its dependent fails with the input's name, nothing waits
+/// for ever, and the same peer goes on serving.
 #[test]
 fn bug_6705_7060_an_input_that_cannot_be_stored_fails_its_dependent() {
     let mut bench = Bench::new(1);
