@@ -38,7 +38,7 @@ fn widened(facts: &NodeFacts, masks: &[Cpuset], notes: &mut Notes) -> Option<Cpu
     let all = masks.iter().fold(widest, |all, mask| all.union(mask));
     let count = |cpus: &Cpuset| facts.topology.core_count(cpus);
     let bound_to_one = masks.iter().all(|mask| count(mask) == 1);
-    if !bound_to_one || masks.is_empty() || count(&all) == count(&overlap_union(masks)) {
+    if !bound_to_one || masks.is_empty() || count(&all) == count(&union_of(masks)) {
         return None;
     }
     if facts.bind == Bind::None {
@@ -55,7 +55,7 @@ fn widened(facts: &NodeFacts, masks: &[Cpuset], notes: &mut Notes) -> Option<Cpu
     Some(all)
 }
 
-fn overlap_union(masks: &[Cpuset]) -> Cpuset {
+fn union_of(masks: &[Cpuset]) -> Cpuset {
     masks.iter().fold(Cpuset::new(), |all, mask| all.union(mask))
 }
 

@@ -166,21 +166,21 @@ pub fn plan(facts: &NodeFacts) -> NodePlan {
     let mut notes = Notes::default();
     let mut slots: Vec<Option<WorkerPlan>> = vec![None; facts.worker_count()];
     let mut scheduler = None;
-    for share in masks::shares(facts, &mut notes) {
-        place_share(facts, &share, &mut slots, &mut scheduler, &mut notes);
+    let shares = masks::shares(facts, &mut notes);
+    let quota = binding_quota(facts, &shares);
+    for share in &shares {
+        let placed = place_share(facts, share, quota.is_some(), &mut slots, &mut notes);
+        scheduler = scheduler.or(placed);
     }
     let mut workers: Vec<WorkerPlan> = slots.into_iter().flatten().collect();
-    apply_quota(facts, &mut workers, &mut notes);
+    if let Some(quota) = quota {
+        apply_quota(quota, &mut workers, &mut notes);
+    }
     apply_threads(facts, &mut workers, &mut notes);
     let threads: Vec<usize> = workers.iter().map(|worker| worker.threads.len()).collect();
     let limits = worker_memory(&facts.memory, &threads);
     for (worker, limit) in workers.iter_mut().zip(limits) {
         worker.memory_limit_bytes = limit;
-    }
-    if quota_binds(facts)
-        && let Some(scheduler) = &mut scheduler
-    {
-        scheduler.bound = false;
     }
     let Notes { reasons, warnings } = notes;
     NodePlan { workers, scheduler, applies: facts.topology.is_this_system(), reasons, warnings }
@@ -193,14 +193,15 @@ struct Notes {
     warnings: Vec<String>,
 }
 
-/// Places the ranks of one share.
+/// Places the ranks of one share: its workers into their slots, and the scheduler, if it is
+/// one of them.
 fn place_share(
     facts: &NodeFacts,
     share: &Share,
+    has_quota: bool,
     slots: &mut [Option<WorkerPlan>],
-    scheduler: &mut Option<SchedulerPlan>,
     notes: &mut Notes,
-) {
+) -> Option<SchedulerPlan> {
     let topology = &facts.topology;
     let workers: Vec<usize> = (0..slots.len())
         .filter(|&worker| share.ranks.contains(&facts.rank_of_worker(worker)))
@@ -208,13 +209,14 @@ fn place_share(
     let mut cores = cores_in(topology, &share.cpus);
     let is_here = share.ranks.contains(&0)
         && matches!(facts.scheduler, SchedulerPlace::OwnRank | SchedulerPlace::SharedRank);
-    if is_here {
-        let own = scheduler_cores(facts, share, &cores, workers.len(), notes);
+    let scheduler = is_here.then(|| {
+        let wanted = wanted_cores(facts, cores.len(), workers.len(), has_quota, notes);
+        let own = scheduler_cores(topology, share, &cores, wanted, notes);
         cores.retain(|core| !own.contains(core));
         let bound = !own.is_empty();
         let cpus = if bound { cpus_of(topology, &own, &share.cpus) } else { share.cpus.clone() };
-        *scheduler = Some(SchedulerPlan { cpus, bound });
-    }
+        SchedulerPlan { cpus, bound }
+    });
     if workers.len() > cores.len() {
         let (count, cores) = (workers.len(), cores.len());
         notes.warnings.push(format!(
@@ -222,58 +224,66 @@ fn place_share(
              {cores} or fewer would run without sharing cores",
             plural(cores)
         ));
-        let nobody = cores_in(topology, &share.cpus);
+        let any_core = &cores_in(topology, &share.cpus)[..1];
         for worker in workers {
-            slots[worker] = Some(worker_on(facts, &nobody[..1], share, false));
+            slots[worker] = Some(worker_on(facts, any_core, share, false));
         }
-        return;
+        return scheduler;
     }
     let parts = divide::divide(topology, &cores, workers.len());
     divide::explain(topology, &cores, workers.len(), notes);
     for (&worker, part) in workers.iter().zip(&parts) {
         slots[worker] = Some(worker_on(facts, part, share, facts.bind != Bind::None));
     }
+    scheduler
 }
 
-/// The cores that the scheduler takes for itself.
-fn scheduler_cores(
+/// How many of the share's cores the scheduler takes, 0 with the reason noted.
+fn wanted_cores(
     facts: &NodeFacts,
+    count: usize,
+    workers: usize,
+    has_quota: bool,
+    notes: &mut Notes,
+) -> usize {
+    const LEAST: usize = CORES_FOR_A_SCHEDULER_CORE;
+    let why_none = match facts.scheduler_cores {
+        _ if workers == 0 => "no worker shares its cores".to_owned(),
+        Some(0) => "as --scheduler-cores says".to_owned(),
+        Some(wanted) => return (wanted as usize).min(count.saturating_sub(1)),
+        None if facts.bind == Bind::None => "--bind none".to_owned(),
+        None if has_quota => "a CPU quota is shared, not divided".to_owned(),
+        None if count < LEAST => format!("{count} allowed cores are fewer than {LEAST}"),
+        None if count <= workers => format!("{workers} workers need all {count} cores"),
+        None => return 1,
+    };
+    notes.reasons.push(format!("the scheduler floats unbound: {why_none}"));
+    0
+}
+
+/// The cores that the scheduler takes for itself: from the end of the network device's domain,
+/// where there is one among ours, then from the end of the others.
+fn scheduler_cores(
+    topology: &Topology,
     share: &Share,
     cores: &[usize],
-    workers: usize,
+    wanted: usize,
     notes: &mut Notes,
 ) -> Vec<usize> {
-    let count = cores.len();
-    if workers == 0 {
-        notes.reasons.push(format!("the scheduler floats over its {count} cores"));
-        return Vec::new();
-    }
-    let (wanted, why) = match facts.scheduler_cores {
-        Some(wanted) => (wanted as usize, "as --scheduler-cores says".to_owned()),
-        None if facts.bind == Bind::None => (0, "--bind none".to_owned()),
-        None if quota_binds(facts) => (0, "a CPU quota is shared, not divided".to_owned()),
-        None if count < CORES_FOR_A_SCHEDULER_CORE => {
-            (0, format!("{count} allowed cores are fewer than {CORES_FOR_A_SCHEDULER_CORE}"))
-        }
-        None if count <= workers => (0, format!("{workers} workers need all {count} cores")),
-        None => (1, format!("{count} allowed cores are at least {CORES_FOR_A_SCHEDULER_CORE}")),
-    };
-    let wanted = wanted.min(count.saturating_sub(1));
-    if wanted == 0 {
-        notes.reasons.push(format!("the scheduler floats unbound: {why}"));
-        return Vec::new();
-    }
-    // From the end of the network device's domain, where there is one among ours.
-    let near = |core: &&usize| {
-        Some(facts.topology.cores()[**core].domain) == facts.topology.network_domain()
-    };
+    let network_domain = topology.network_domain();
+    let near = |core: &&usize| Some(topology.cores()[**core].domain) == network_domain;
     let network = cores.iter().rev().filter(near);
     let others = cores.iter().rev().filter(|core| !near(core));
     let own: Vec<usize> = network.chain(others).take(wanted).copied().collect();
-    let cpus = cpus_of(&facts.topology, &own, &share.cpus);
-    let list: Cpuset = own.iter().map(|&core| core as u32).collect();
-    let s = plural(own.len());
-    notes.reasons.push(format!("the scheduler takes core{s} {list} (CPUs {cpus}): {why}"));
+    if !own.is_empty() {
+        let cpus = cpus_of(topology, &own, &share.cpus);
+        let list: Cpuset = own.iter().map(|&core| core as u32).collect();
+        notes.reasons.push(format!(
+            "the scheduler takes core{} {list} (CPUs {cpus}) of {} allowed cores",
+            plural(own.len()),
+            cores.len()
+        ));
+    }
     own
 }
 
@@ -308,17 +318,16 @@ fn worker_on(facts: &NodeFacts, cores: &[usize], share: &Share, bound: bool) -> 
     WorkerPlan { cpus, bound, threads, nodes, memory_limit_bytes: None }
 }
 
-/// Whether the quota is what limits the node, and not its cores.
-fn quota_binds(facts: &NodeFacts) -> bool {
-    let all = facts.masks.iter().fold(Cpuset::new(), |all, mask| all.union(mask));
+/// The quota, in thousandths of a CPU, where it and not the number of cores limits the node.
+fn binding_quota(facts: &NodeFacts, shares: &[Share]) -> Option<u64> {
+    let all = shares.iter().fold(Cpuset::new(), |all, share| all.union(&share.cpus));
     let cores = facts.topology.core_count(&all) as u64;
-    facts.quota_millicpus.is_some_and(|quota| quota < cores * 1000)
+    facts.quota_millicpus.filter(|&quota| quota < cores * 1000)
 }
 
 /// A CPU quota caps the sum of threads and takes the binding away: the kernel throttles a
 /// group over all of its CPUs, so that a thread tied to one core only waits longer.
-fn apply_quota(facts: &NodeFacts, workers: &mut [WorkerPlan], notes: &mut Notes) {
-    let Some(quota) = facts.quota_millicpus.filter(|_| quota_binds(facts)) else { return };
+fn apply_quota(quota: u64, workers: &mut [WorkerPlan], notes: &mut Notes) {
     let total = quota.div_ceil(1000);
     let weights: Vec<u64> = workers.iter().map(|worker| worker.threads.len() as u64).collect();
     for (worker, count) in workers.iter_mut().zip(in_proportion(total, &weights)) {

@@ -109,6 +109,11 @@ fn a_quota_caps_the_threads_and_unbinds_them() {
     facts.quota_millicpus = Some(8_000);
     assert_eq!(threads(&plan(&facts)), [4, 4]);
     assert!(plan(&facts).workers[0].bound);
+    // What counts is what the ranks may use in the end, not the launcher's one core each.
+    facts.masks = vec![set("0"), set("1")];
+    facts.widest = Some(set("0-7"));
+    facts.quota_millicpus = Some(4_000);
+    assert_eq!(threads(&plan(&facts)), [2, 2]);
 }
 
 #[test]

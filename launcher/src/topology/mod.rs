@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-use crate::cpuset::{Cpuset, CpusetError};
+use crate::cpuset::{CPU_NUMBER_LIMIT, Cpuset, CpusetError};
 
 /// Where the picture comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -278,6 +278,9 @@ impl Topology {
         let mut rows = Vec::new();
         for _ in 0..row_count {
             let cpu = u32::from_le_bytes(take(bytes)?);
+            if cpu >= CPU_NUMBER_LIMIT {
+                return Err(TopologyError::Damaged);
+            }
             let mut label = || take::<2>(bytes).map(|it| u32::from(u16::from_le_bytes(it)));
             let (core, l3, node, package) = (label()?, label()?, label()?, label()?);
             rows.push(Row { cpu, core, l3, node, package });
@@ -349,7 +352,25 @@ fn take<const N: usize>(bytes: &mut &[u8]) -> Result<[u8; N], TopologyError> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn damaged_bytes_are_an_error_or_a_machine_with_cpus(
+            at in 0usize..200, value: u8, cut in 0usize..200,
+        ) {
+            let mut bytes = Vec::new();
+            Topology::synthetic("pack:2 numa:2 core:2 pu:2").unwrap().encode(&mut bytes);
+            let at = at % bytes.len();
+            bytes[at] = value;
+            bytes.truncate(bytes.len() - cut % bytes.len());
+            if let Ok(topology) = Topology::decode(&mut &bytes[..]) {
+                prop_assert!(topology.cores().iter().all(|core| !core.cpus.is_empty()));
+            }
+        }
+    }
 
     #[test]
     fn this_machine_has_at_least_what_the_kernel_lets_us_use() {
