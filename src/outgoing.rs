@@ -74,9 +74,4 @@ impl Outgoing {
     pub(crate) fn abort(&self) {
         self.sender.abort();
     }
-
-    /// The bare sender, to close it in good order.
-    pub(crate) fn sender(&self) -> ChannelSender {
-        self.sender.clone()
-    }
 }

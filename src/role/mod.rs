@@ -30,7 +30,9 @@ pub struct Request {
 pub fn play(start: &Start, end: &ChildEnd) -> anyhow::Result<i32> {
     let request: Request = serde_json::from_str(&start.options)?;
     let options = &request.options;
-    crate::observe::log::init(&options.log, &label(start), options.log_dir.as_deref())?;
+    // The supervisor marks each line of a worker with its name.
+    let who = if start.role == Role::Worker { "" } else { "scheduler" };
+    crate::observe::log::init(&options.log, who, options.log_dir.as_deref())?;
     rdask_launcher::limits::raise_open_files();
     match start.role {
         Role::Scheduler => scheduler::play(start, &request, end, false),

@@ -176,16 +176,6 @@ impl Job {
         self.open == 0
     }
 
-    /// Wanted keys.
-    pub(super) fn wanted(&self) -> &[TaskId] {
-        &self.wanted
-    }
-
-    /// Wanted keys that erred, in the order in which they did.
-    pub(super) fn erred(&self) -> &[TaskId] {
-        &self.erred
-    }
-
     /// A key is in memory at these workers: the writes to order.
     pub(super) fn on_key_in_memory(&mut self, task: TaskId, holders: &[WorkerId]) -> Vec<Order> {
         let Some(&worker) = holders.first() else { return Vec::new() };

@@ -1,7 +1,7 @@
 //! The supervisors' control connections: deaths, slots given up, goodbyes.
 
 use super::SchedulerOptions;
-use super::driver::{Driver, Peer};
+use super::driver::Driver;
 use rdask_core::codec;
 use rdask_core::ids::WorkerId;
 use rdask_core::messages::{FromNanny, ToNanny};
@@ -111,9 +111,13 @@ impl Nannies {
 
 impl Nanny {
     fn send(&self, message: &ToNanny) {
-        self.sender.push(|buffer| {
+        let queued = self.sender.push(|buffer| {
             codec::encode_into(message, buffer).expect("messages to nannies are short");
         });
+        // Its receiver tells of a broken connection; the few messages never fill a budget.
+        if let Err(error) = queued {
+            tracing::debug!(rank = self.rank, %error, "a supervisor was not told");
+        }
     }
 }
 
@@ -142,7 +146,7 @@ impl Driver {
             }
             FromNanny::WorkerDied { slot, server_id, signal, code, executing, log_tail, .. } => {
                 let reason = death(signal, code);
-                if !log_tail.is_empty() {
+                if !log_tail.is_empty() && !self.phase.is_over() {
                     tracing::info!(worker = %slot, "last words of the worker:\n{log_tail}");
                 }
                 let worker = self
@@ -217,11 +221,6 @@ impl Driver {
                 self.lose(worker, None, reason);
             }
         }
-    }
-
-    /// What a connection is, for tests of who is there.
-    pub(super) fn has_nanny_connections(&self) -> bool {
-        self.connections.values().any(|peer| *peer == Peer::Nanny)
     }
 }
 

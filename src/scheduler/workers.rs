@@ -90,6 +90,8 @@ impl Driver {
     /// The core took the worker.
     pub(super) fn accept(&mut self, worker: WorkerId, heartbeat_ns: u64) {
         self.send(worker, &ToWorker::Registered { worker, heartbeat_ns });
+        let threads = self.links.values().map(|link| u64::from(link.registration.nthreads)).sum();
+        self.most_workers = self.most_workers.max((self.links.len() as u64, threads));
         if let Some(link) = self.links.get(&worker) {
             let registration = &link.registration;
             tracing::info!(
