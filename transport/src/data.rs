@@ -265,7 +265,8 @@ mod tests {
         }
 
         #[test]
-        fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..200), count in 0_usize..9) {
+        fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..200),
+                          count in 0_usize..9) {
             drop(Request::decode(&bytes));
             drop(decode_head(&bytes, count));
         }
