@@ -45,7 +45,7 @@ fn large_objects() {
         let store = Store::new(0);
         // A second object keeps the highest use, so that the freed one stays warm.
         let other = store.reserve(nbytes as u64, 0).unwrap();
-        let mut write = || {
+        let write = || {
             let mut writing = store.reserve(nbytes as u64, 0).unwrap();
             writing.bytes_mut().copy_from_slice(black_box(&source));
         };

@@ -111,8 +111,7 @@ impl Store {
         Self { shared: Arc::new(Shared::new(limit_bytes, placement, patience)) }
     }
 
-    /// Room for `nbytes`, uninitialised for the caller's purposes (contents are unspecified), 64-byte
-    /// aligned. Waits, on an executor thread, while something can still free space; smaller
+    /// Room for `nbytes`, 64-byte aligned; contents are unspecified until written. Waits, on an executor thread, while something can still free space; smaller
     /// `priority` is served first.
     ///
     /// # Errors

@@ -416,10 +416,11 @@ async fn write_all(
         frames.clear();
         match outbox.take(&mut frames) {
             Taken::Frames => {
+                let limit = endpoint.settings().timeout;
                 let broken = outbox.until(|outbox| outbox.broken().is_some());
                 let written = tokio::select! {
                     biased;
-                    written = write_frames(&mut socket, &frames, endpoint.settings().timeout) => written,
+                    written = write_frames(&mut socket, &frames, limit) => written,
                     () = broken => return,
                 };
                 if let Err(kind) = written {

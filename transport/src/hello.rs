@@ -311,7 +311,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..300), valid in any::<bool>()) {
+        fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..300),
+                          valid in any::<bool>()) {
             let mut input = bytes;
             if valid {
                 let mut framed = MAGIC.to_vec();

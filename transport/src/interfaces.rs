@@ -58,10 +58,10 @@ pub fn interfaces() -> std::io::Result<Vec<Interface>> {
 /// # Errors
 /// `Unknown` for a name that does not exist, `None`, `System`.
 pub fn choose_addresses(interface: Option<&str>) -> Result<Vec<IpAddr>, InterfaceError> {
-    choose(interfaces()?, interface)
+    choose(&interfaces()?, interface)
 }
 
-fn choose(all: Vec<Interface>, wanted: Option<&str>) -> Result<Vec<IpAddr>, InterfaceError> {
+fn choose(all: &[Interface], wanted: Option<&str>) -> Result<Vec<IpAddr>, InterfaceError> {
     let mut chosen: Vec<&Interface> = match wanted {
         Some(name) => all.iter().filter(|interface| interface.name == name).collect(),
         None => all.iter().filter(|interface| interface.up && !interface.loopback).collect(),
@@ -128,23 +128,23 @@ mod tests {
 
     #[test]
     fn fabrics_come_first_and_bridges_last() {
-        let chosen = choose(machine(), None).unwrap();
+        let chosen = choose(&machine(), None).unwrap();
         assert_eq!(texts(&chosen), ["198.51.100.1", "192.0.2.1", "2001:db8::1", "172.17.0.1"]);
     }
 
     #[test]
     fn a_name_is_obeyed() {
-        assert_eq!(texts(&choose(machine(), Some("lo")).unwrap()), ["127.0.0.1"]);
-        assert_eq!(texts(&choose(machine(), Some("eth1")).unwrap()), ["192.0.2.9"]);
-        let error = choose(machine(), Some("eth7")).unwrap_err().to_string();
+        assert_eq!(texts(&choose(&machine(), Some("lo")).unwrap()), ["127.0.0.1"]);
+        assert_eq!(texts(&choose(&machine(), Some("eth1")).unwrap()), ["192.0.2.9"]);
+        let error = choose(&machine(), Some("eth7")).unwrap_err().to_string();
         assert!(error.contains("eth7") && error.contains("ib0"), "{error}");
     }
 
     #[test]
     fn loopback_serves_when_there_is_nothing_else() {
         let alone = vec![interface("lo", "127.0.0.1", true), interface("eth0", "192.0.2.1", false)];
-        assert_eq!(texts(&choose(alone, None).unwrap()), ["127.0.0.1"]);
-        assert!(matches!(choose(Vec::new(), None), Err(InterfaceError::None)));
+        assert_eq!(texts(&choose(&alone, None).unwrap()), ["127.0.0.1"]);
+        assert!(matches!(choose(&[], None), Err(InterfaceError::None)));
     }
 
     #[test]

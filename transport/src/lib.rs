@@ -15,7 +15,8 @@
 //! use rdask_transport::{Endpoint, Identity, Role, Secret, inproc};
 //! # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
 //! let who = |label: &str, role| Identity {
-//!     server_id: 1, role, job_id: "job".into(), label: label.into(), machine: "boot".into(), netns: 0,
+//!     server_id: 1, role, job_id: "job".into(), label: label.into(),
+//!     machine: "boot".into(), netns: 0,
 //! };
 //! let secret = Secret::random()?;
 //! let scheduler = Endpoint::new(who("scheduler", Role::Scheduler), secret.clone());

@@ -126,7 +126,7 @@ impl Shared {
             return lane.send(Kind::DataHead, head.request, &data::encode_busy()).await;
         };
         let (answer, follows) = data::encode_head(&offers);
-        lane.send(Kind::DataHead, head.request, &answer).await?;
+        lane.queue(Kind::DataHead, head.request, &answer)?;
         for index in follows {
             let Some(Offer::Object(lent)) = offers.get(index) else { continue };
             for piece in lent.object().bytes().chunks(MAX_PIECE) {

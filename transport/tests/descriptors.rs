@@ -1,4 +1,5 @@
 //! Nothing is left behind by channels: alone in its process, since it counts descriptors.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 #[expect(dead_code, reason = "this test uses a part of the suite")]
 mod suite;

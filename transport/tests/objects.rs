@@ -334,7 +334,7 @@ fn a_holder_that_dies_at_any_stage_is_named_and_nothing_leaks() {
         run(async {
             let holder = Holder::start(1, 10);
             let wanted = [holder.hold(1, 4 << 20)];
-            let proxy = suite_proxy(holder.address.addresses[0], (4 << 20) * percent / 100).await;
+            let proxy = cut_wire(holder.address.addresses[0], (4 << 20) * percent / 100).await;
             let address = PeerAddress { addresses: vec![proxy], ..holder.address.clone() };
             let store = Store::new(0);
             let fetcher = Fetcher::new(&endpoint(2), &store, 2);
@@ -352,7 +352,7 @@ fn a_holder_that_dies_at_any_stage_is_named_and_nothing_leaks() {
 }
 
 /// A wire that is cut once this many bytes of payload went through it (beyond the handshake).
-async fn suite_proxy(target: std::net::SocketAddr, bytes: usize) -> std::net::SocketAddr {
+async fn cut_wire(target: std::net::SocketAddr, bytes: usize) -> std::net::SocketAddr {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     /// More than the acceptor's Hello, its proof and the head of the answer.
     const HANDSHAKE: usize = 400;
