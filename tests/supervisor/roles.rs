@@ -6,6 +6,7 @@ use rdask_core::messages::{FromNanny, ToNanny};
 use rdask_launcher::control::{ChildEnd, FromSupervisor, Start};
 use rdask_launcher::roles::Role;
 use rdask_transport::{ChannelSender, Connection, Endpoint, Identity, Listener, Secret};
+use std::collections::VecDeque;
 use std::process::ExitCode;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -111,12 +112,19 @@ async fn conduct(start: &Start, end: &ChildEnd) -> Result<i32, String> {
             }
         });
     }
-    for _ in &nannies {
-        let Some(FromNanny::Register { slots, .. }) = heard.recv().await else {
-            return Err("the first message is no registration".to_owned());
-        };
-        eprintln!("nanny of {}", slots.join(" "));
+    // Deaths at one nanny may come before the registration of another.
+    let (mut registered, mut early) = (0, VecDeque::new());
+    while registered < nannies.len() {
+        match heard.recv().await {
+            Some(FromNanny::Register { slots, .. }) => {
+                registered += 1;
+                eprintln!("nanny of {}", slots.join(" "));
+            }
+            Some(message) => early.push_back(message),
+            None => return Err("the connections broke".to_owned()),
+        }
     }
+    let mut heard = Heard { early, later: heard };
     let code = expect(start, &nannies, &mut heard).await?;
     for nanny in &nannies {
         tell(nanny, &ToNanny::Close { reason: "over".to_owned() });
@@ -130,10 +138,25 @@ async fn conduct(start: &Start, end: &ChildEnd) -> Result<i32, String> {
     Ok(code)
 }
 
+/// What the nannies say after their registration.
+struct Heard {
+    early: VecDeque<FromNanny>,
+    later: mpsc::Receiver<FromNanny>,
+}
+
+impl Heard {
+    async fn recv(&mut self) -> Option<FromNanny> {
+        match self.early.pop_front() {
+            Some(message) => Some(message),
+            None => self.later.recv().await,
+        }
+    }
+}
+
 async fn expect(
     start: &Start,
     nannies: &[ChannelSender],
-    heard: &mut mpsc::Receiver<FromNanny>,
+    heard: &mut Heard,
 ) -> Result<i32, String> {
     let worker_count = start.plan.workers().count();
     match start.options.as_str() {
