@@ -55,7 +55,9 @@ fn worker(start: &Start, end: &ChildEnd) -> u8 {
             return 9;
         }
         "orphan" => {
-            std::process::Command::new("setsid").args(["sleep", "1000"]).spawn().unwrap();
+            // The shell ends at once; what it started stays behind in a session of its own.
+            let left = ["-c", "setsid sleep 1000 &"];
+            std::process::Command::new("sh").args(left).status().unwrap();
         }
         "memory" if first_life => {
             let pages = vec![1_u8; usize::try_from(slot.memory_limit_bytes).unwrap()];
