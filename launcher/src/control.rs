@@ -391,7 +391,7 @@ impl ChildEnd {
                     match end.receive() {
                         Ok(Some(ToChild::Signal(signal))) => act(FromSupervisor::Signal(signal)),
                         Ok(Some(ToChild::Close { reason })) => {
-                            act(FromSupervisor::Close { reason })
+                            act(FromSupervisor::Close { reason });
                         }
                         Ok(Some(ToChild::Start(_))) => {}
                         Ok(None) | Err(_) => return act(FromSupervisor::Gone),

@@ -146,17 +146,19 @@ impl Shim {
         if found != INTERFACE {
             return Err(MpiError::Interface { path: path.to_owned(), found });
         }
-        // SAFETY: interface 1 has these functions with these signatures.
-        let (version, init, allgather, broadcast, finalize) = unsafe {
-            (
-                symbol(library, "rdask_mpi_version").map_err(failed)?,
-                symbol(library, "rdask_mpi_init").map_err(failed)?,
-                symbol(library, "rdask_mpi_allgather").map_err(failed)?,
-                symbol(library, "rdask_mpi_broadcast").map_err(failed)?,
-                symbol(library, "rdask_mpi_finalize").map_err(failed)?,
-            )
-        };
-        Ok(Self { path: path.to_owned(), version, init, allgather, broadcast, finalize })
+        Ok(Self {
+            path: path.to_owned(),
+            // SAFETY: interface 1 has this function with this signature; so for all below.
+            version: unsafe { symbol(library, "rdask_mpi_version") }.map_err(failed)?,
+            // SAFETY: as above.
+            init: unsafe { symbol(library, "rdask_mpi_init") }.map_err(failed)?,
+            // SAFETY: as above.
+            allgather: unsafe { symbol(library, "rdask_mpi_allgather") }.map_err(failed)?,
+            // SAFETY: as above.
+            broadcast: unsafe { symbol(library, "rdask_mpi_broadcast") }.map_err(failed)?,
+            // SAFETY: as above.
+            finalize: unsafe { symbol(library, "rdask_mpi_finalize") }.map_err(failed)?,
+        })
     }
 
     /// The file.

@@ -208,7 +208,7 @@ impl Nanny {
             NannyEvent::Started { slot, pid } => self.on_started(now, slot, pid, out),
             NannyEvent::StartFailed { slot } => {
                 if self.slots.get(slot).is_some_and(|slot| slot.state == State::Starting) {
-                    self.on_ended(now, slot, Ending::default(), false, out);
+                    self.on_ended(now, slot, (Ending::default(), false), out);
                 }
             }
             NannyEvent::Exited { pid, ending, executing } => {
@@ -219,12 +219,12 @@ impl Nanny {
                 self.on_exited(now, slot, (pid, ending, executing), out);
             }
             NannyEvent::Kill { slot, reason, restart, grace } => {
-                self.end(now, (slot, restart), grace, &reason, out);
+                self.end(now, (slot, restart, grace), &reason, out);
             }
             NannyEvent::Close { reason, grace } => {
                 self.closing = true;
                 for slot in 0..self.slots.len() {
-                    self.end(now, (slot, false), grace, &reason, out);
+                    self.end(now, (slot, false, grace), &reason, out);
                 }
             }
             NannyEvent::Timeout => self.on_timeout(now, out),
@@ -242,7 +242,7 @@ impl Nanny {
         slot.started_at = now;
         slot.state = State::Running { pid };
         if self.closing {
-            self.end(now, (index, false), Duration::ZERO, "the job is over", out);
+            self.end(now, (index, false, Duration::ZERO), "the job is over", out);
         }
     }
 
@@ -272,7 +272,7 @@ impl Nanny {
             return;
         }
         let at = out.len();
-        self.on_ended(now, index, ending, executing || asked.is_some(), out);
+        self.on_ended(now, index, (ending, executing || asked.is_some()), out);
         let restarts = self.slots[index].state != State::Down;
         let report = NannyInstruction::ReportDeath { slot: index, pid, ending, restarts };
         out.insert(at, report);
@@ -283,8 +283,7 @@ impl Nanny {
         &mut self,
         now: Duration,
         index: usize,
-        ending: Ending,
-        blameless: bool,
+        (ending, blameless): (Ending, bool),
         out: &mut Vec<NannyInstruction>,
     ) {
         let slot = &mut self.slots[index];
@@ -321,8 +320,7 @@ impl Nanny {
     fn end(
         &mut self,
         now: Duration,
-        (index, restart): (usize, bool),
-        grace: Duration,
+        (index, restart, grace): (usize, bool, Duration),
         reason: &str,
         out: &mut Vec<NannyInstruction>,
     ) {

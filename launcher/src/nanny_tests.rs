@@ -29,8 +29,9 @@ impl Table {
     fn check(&mut self, at_ms: u64, event: NannyEvent, expected: &[NannyInstruction]) {
         self.now = Duration::from_millis(at_ms);
         let mut out = Vec::new();
-        self.nanny.handle(self.now, event.clone(), &mut out);
-        assert_eq!(out, expected, "after {event:?} at {at_ms} ms");
+        let name = format!("{event:?}");
+        self.nanny.handle(self.now, event, &mut out);
+        assert_eq!(out, expected, "after {name} at {at_ms} ms");
     }
 
     fn started(&mut self, slot: usize, pid: i32) {

@@ -9,9 +9,13 @@ use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Held by the supervisor as long as it lives.
 const LOCK_NAME: &str = "lock";
+/// The folder is tried this often, with this pause: far longer than a removal by mistake takes.
+const TRIES: u32 = 50;
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// A scratch folder could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -39,11 +43,16 @@ impl Scratch {
         let failed = |source| ScratchError { path: path.clone(), source };
         fs::create_dir_all(local).map_err(failed)?;
         remove_stale(local);
-        fs::DirBuilder::new().mode(0o700).create(&path).map_err(failed)?;
-        let lock = File::create(path.join(LOCK_NAME)).map_err(failed)?;
-        rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive)
-            .map_err(|errno| failed(errno.into()))?;
-        Ok(Self { path, _lock: lock })
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            match try_create(&path) {
+                Ok(lock) => return Ok(Self { path, _lock: lock }),
+                // Another rank may take the folder for stale before it is locked; it is gone then.
+                Err(_) if tries < TRIES => std::thread::sleep(PAUSE),
+                Err(source) => return Err(failed(source)),
+            }
+        }
     }
 
     /// Where it is.
@@ -61,6 +70,18 @@ impl Drop for Scratch {
     }
 }
 
+/// Makes and locks the folder, and looks that it still is the one with that name.
+fn try_create(path: &Path) -> io::Result<File> {
+    fs::DirBuilder::new().mode(0o700).create(path)?;
+    let name = path.join(LOCK_NAME);
+    let lock = File::create(&name)?;
+    rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive)?;
+    if fs::metadata(&name)?.ino() != lock.metadata()?.ino() {
+        return Err(io::Error::from(io::ErrorKind::NotFound));
+    }
+    Ok(lock)
+}
+
 /// Removes folders of ours whose supervisor is gone. What cannot be removed stays: it is another
 /// user's, or another rank is removing it right now.
 fn remove_stale(local: &Path) {
@@ -70,7 +91,9 @@ fn remove_stale(local: &Path) {
             continue;
         }
         let path = entry.path();
-        if is_stale(&path).unwrap_or(false) {
+        // The lock is held during the removal, so that a rank that is just making the folder
+        // learns of it.
+        if let Ok(Some(_lock)) = lock_of_stale(&path) {
             tracing::info!(path = %path.display(), "removing the scratch folder of a dead run");
             if let Err(error) = fs::remove_dir_all(&path) {
                 tracing::debug!(path = %path.display(), %error, "stale folder not removed");
@@ -79,15 +102,16 @@ fn remove_stale(local: &Path) {
     }
 }
 
-/// A folder of this user with a lock file that nobody holds. A folder without a lock file is
-/// either being made or not ours.
-fn is_stale(path: &Path) -> io::Result<bool> {
+/// The lock of a folder of this user that nobody holds. A folder without a lock file is either
+/// being made or not ours.
+fn lock_of_stale(path: &Path) -> io::Result<Option<File>> {
     let meta = fs::symlink_metadata(path)?;
     if !meta.is_dir() || meta.uid() != rustix::process::geteuid().as_raw() {
-        return Ok(false);
+        return Ok(None);
     }
     let lock = File::open(path.join(LOCK_NAME))?;
-    Ok(rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok())
+    let free = rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok();
+    Ok(free.then_some(lock))
 }
 
 #[cfg(test)]
@@ -122,6 +146,28 @@ mod tests {
         assert!(!stale.exists());
         assert!(live.path().exists() && mine.path().exists());
         assert!(foreign.exists() && other.exists());
+    }
+
+    #[test]
+    fn ranks_that_start_together_do_not_remove_each_other() {
+        let local = tempfile::tempdir().unwrap();
+        let start = std::sync::Barrier::new(8);
+        std::thread::scope(|scope| {
+            for rank in 0..8 {
+                let (local, start) = (local.path(), &start);
+                scope.spawn(move || {
+                    for round in 0..20 {
+                        start.wait();
+                        let job = format!("job{round}");
+                        let scratch = Scratch::create(local, &job, rank).unwrap();
+                        fs::write(scratch.path().join("x"), b"x").unwrap();
+                        start.wait();
+                        assert!(scratch.path().join("x").exists());
+                    }
+                });
+            }
+        });
+        assert_eq!(fs::read_dir(local.path()).unwrap().count(), 0);
     }
 
     #[test]

@@ -16,6 +16,7 @@ use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Duration;
 
+use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::net::UnixStream;
 use tokio::sync::mpsc;
@@ -35,7 +36,7 @@ pub(super) struct Child {
     pub(super) slot: Option<usize>,
     /// Identity that it registered with; 0 before.
     pub(super) server_id: u128,
-    control: Rc<UnixStream>,
+    control: Rc<Control>,
     output: Option<Rc<Output>>,
     executing: ExecutingPage,
     readers: Vec<AbortHandle>,
@@ -54,11 +55,13 @@ impl Child {
         control.set_write_timeout(Some(START_LIMIT))?;
         (&control).write_all(&encode_to_child(&ToChild::Start(Box::new(start))))?;
         control.set_nonblocking(true)?;
-        let control = Rc::new(UnixStream::from_std(control)?);
+        let stream = UnixStream::from_std(control)?;
+        let control =
+            Rc::new(Control { stream, inbox: RefCell::default(), messages: RefCell::default() });
         let output = output.map(|fd| Output::new(fd, prefix)).transpose()?.map(Rc::new);
-        let reads_control =
-            tokio::task::spawn_local(read_control(pid, control.clone(), events.clone()));
-        let mut readers = vec![reads_control.abort_handle()];
+        let (reads, events) = (control.clone(), events.clone());
+        let reads = async move { reads.follow(pid, events).await };
+        let mut readers = vec![tokio::task::spawn_local(reads).abort_handle()];
         if let Some(output) = &output {
             let output = output.clone();
             let reads = async move { output.follow().await };
@@ -70,10 +73,18 @@ impl Child {
     /// Tells the child; one that takes nothing any more is about to be killed anyway.
     pub(super) fn tell(&self, message: &ToChild) {
         let bytes = encode_to_child(message);
-        match self.control.try_write(&bytes) {
+        match self.control.stream.try_write(&bytes) {
             Ok(count) if count == bytes.len() => {}
             other => tracing::debug!(pid = self.pid, ?other, "child does not listen"),
         }
+    }
+
+    /// What it has said since the last call, also what no task has read yet.
+    pub(super) fn messages(&self) -> Vec<FromChild> {
+        if let Err(error) = self.control.read_all() {
+            tracing::trace!(pid = self.pid, %error, "control socket");
+        }
+        self.control.messages.take()
     }
 
     /// Runs that were on its threads.
@@ -96,25 +107,45 @@ impl Drop for Child {
     }
 }
 
-/// Hands on control messages until the child closes the socket or breaks the layout.
-async fn read_control(pid: i32, control: Rc<UnixStream>, events: mpsc::Sender<Event>) {
-    let mut inbox = Inbox::default();
-    let mut chunk = [0; 4096];
-    while control.readable().await.is_ok() {
-        match control.try_read(&mut chunk) {
-            Ok(0) => return,
-            Ok(count) => inbox.push(&chunk[..count]),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
-            Err(_) => return,
-        }
-        loop {
-            let message: FromChild = match inbox.next_from_child() {
-                Ok(Some(message)) => message,
-                Ok(None) => break,
-                Err(error) => return tracing::warn!(pid, %error, "child cannot be understood"),
-            };
-            if events.send(Event::Child { pid, message }).await.is_err() {
+/// Our end of a child's control socket. Messages wait here, not in the queue of events, so that
+/// the reaping of a child, which can be faster, finds them.
+struct Control {
+    stream: UnixStream,
+    inbox: RefCell<Inbox>,
+    messages: RefCell<Vec<FromChild>>,
+}
+
+impl Control {
+    /// Reads messages and tells the loop, until the child closes the socket or breaks the layout.
+    async fn follow(&self, pid: i32, events: mpsc::Sender<Event>) {
+        while self.stream.readable().await.is_ok() {
+            let read = self.stream.try_io(Interest::READABLE, || self.read_all());
+            if !self.messages.borrow().is_empty()
+                && events.send(Event::Child { pid }).await.is_err()
+            {
                 return;
+            }
+            match read {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Ok(()) => return,
+                Err(error) => return tracing::warn!(pid, %error, "child cannot be understood"),
+            }
+        }
+    }
+
+    /// Reads what is there. `Ok` at the end of file, `WouldBlock` while the child lives.
+    fn read_all(&self) -> io::Result<()> {
+        let mut inbox = self.inbox.borrow_mut();
+        let mut chunk = [0; 4096];
+        loop {
+            match rustix::io::read(&self.stream, &mut chunk) {
+                Ok(0) => return Ok(()),
+                Ok(count) => inbox.push(&chunk[..count]),
+                Err(rustix::io::Errno::INTR) => continue,
+                Err(errno) => return Err(errno.into()),
+            }
+            while let Some(message) = inbox.next_from_child().map_err(io::Error::other)? {
+                self.messages.borrow_mut().push(message);
             }
         }
     }

@@ -53,8 +53,8 @@ pub(crate) enum Event {
     Signal(i32),
     /// The process that started us is gone.
     LauncherGone,
-    /// A word of a child.
-    Child { pid: i32, message: FromChild },
+    /// A child said something: see `Child::messages`.
+    Child { pid: i32 },
     /// From the scheduler.
     Link(LinkEvent),
 }
@@ -236,7 +236,7 @@ impl Supervisor {
                 self.kill_scheduler();
                 self.close_slots("the launcher is gone", Duration::ZERO);
             }
-            Event::Child { pid, message } => self.on_child(pid, message),
+            Event::Child { pid } => self.on_child(pid),
             Event::Link(LinkEvent::Message(message)) => self.on_link(message),
             Event::Link(LinkEvent::Gone(reason)) => self.on_link_gone(&reason),
         }
@@ -263,19 +263,21 @@ impl Supervisor {
         }
     }
 
-    fn on_child(&mut self, pid: i32, message: FromChild) {
+    fn on_child(&mut self, pid: i32) {
         let Some(child) = self.children.get_mut(&pid) else { return };
-        match message {
-            FromChild::Ready { server_id, address } => {
-                tracing::debug!(pid, address, "child is ready");
-                child.server_id = server_id;
+        for message in child.messages() {
+            match message {
+                FromChild::Ready { server_id, address } => {
+                    tracing::debug!(pid, address, "child is ready");
+                    child.server_id = server_id;
+                }
+                FromChild::Verdict { code, message } if child.slot.is_none() => {
+                    self.verdict = Some((code, message));
+                    let at = Instant::now() + VERDICT_LIMIT;
+                    self.kill_at = Some(self.kill_at.map_or(at, |before| before.min(at)));
+                }
+                FromChild::Verdict { .. } => tracing::warn!(pid, "a worker gives no verdict"),
             }
-            FromChild::Verdict { code, message } if child.slot.is_none() => {
-                self.verdict = Some((code, message));
-                let at = Instant::now() + VERDICT_LIMIT;
-                self.kill_at = Some(self.kill_at.map_or(at, |before| before.min(at)));
-            }
-            FromChild::Verdict { .. } => tracing::warn!(pid, "a worker gives no verdict"),
         }
     }
 
@@ -310,6 +312,8 @@ impl Supervisor {
 
     fn reap(&mut self) {
         while let Some(ended) = descendants::reap() {
+            // Its last words may be unread: the signal can be faster than the socket.
+            self.on_child(ended.pid);
             let Some(child) = self.children.remove(&ended.pid) else { continue };
             // What it left running in its group goes with it.
             descendants::kill_group(ended.pid);

@@ -4,6 +4,13 @@
 //! with `__role` it is a child, with `rank SCRIPT` a rank, else it runs the tests, of which each
 //! starts ranks alone or under mpirun. No test leaves a process behind: each asserts that.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test with a main of its own"
+)]
+
 mod cases;
 mod roles;
 

@@ -6,6 +6,7 @@ use rdask_core::messages::{FromNanny, ToNanny};
 use rdask_launcher::control::{ChildEnd, FromSupervisor, Start};
 use rdask_launcher::roles::Role;
 use rdask_transport::{ChannelSender, Connection, Endpoint, Identity, Listener, Secret};
+use std::collections::VecDeque;
 use std::process::ExitCode;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -54,7 +55,9 @@ fn worker(start: &Start, end: &ChildEnd) -> u8 {
             return 9;
         }
         "orphan" => {
-            std::process::Command::new("setsid").args(["sleep", "1000"]).spawn().unwrap();
+            // The shell ends at once; what it started stays behind in a session of its own.
+            let left = ["-c", "setsid sleep 1000 &"];
+            std::process::Command::new("sh").args(left).status().unwrap();
         }
         "memory" if first_life => {
             let pages = vec![1_u8; usize::try_from(slot.memory_limit_bytes).unwrap()];
@@ -111,12 +114,19 @@ async fn conduct(start: &Start, end: &ChildEnd) -> Result<i32, String> {
             }
         });
     }
-    for _ in &nannies {
-        let Some(FromNanny::Register { slots, .. }) = heard.recv().await else {
-            return Err("the first message is no registration".to_owned());
-        };
-        eprintln!("nanny of {}", slots.join(" "));
+    // Deaths at one nanny may come before the registration of another.
+    let (mut registered, mut early) = (0, VecDeque::new());
+    while registered < nannies.len() {
+        match heard.recv().await {
+            Some(FromNanny::Register { slots, .. }) => {
+                registered += 1;
+                eprintln!("nanny of {}", slots.join(" "));
+            }
+            Some(message) => early.push_back(message),
+            None => return Err("the connections broke".to_owned()),
+        }
     }
+    let mut heard = Heard { early, later: heard };
     let code = expect(start, &nannies, &mut heard).await?;
     for nanny in &nannies {
         tell(nanny, &ToNanny::Close { reason: "over".to_owned() });
@@ -130,10 +140,25 @@ async fn conduct(start: &Start, end: &ChildEnd) -> Result<i32, String> {
     Ok(code)
 }
 
+/// What the nannies say after their registration.
+struct Heard {
+    early: VecDeque<FromNanny>,
+    later: mpsc::Receiver<FromNanny>,
+}
+
+impl Heard {
+    async fn recv(&mut self) -> Option<FromNanny> {
+        match self.early.pop_front() {
+            Some(message) => Some(message),
+            None => self.later.recv().await,
+        }
+    }
+}
+
 async fn expect(
     start: &Start,
     nannies: &[ChannelSender],
-    heard: &mut mpsc::Receiver<FromNanny>,
+    heard: &mut Heard,
 ) -> Result<i32, String> {
     let worker_count = start.plan.workers().count();
     match start.options.as_str() {
