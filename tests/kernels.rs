@@ -324,5 +324,10 @@ fn random_has_its_documented_vectors() {
         .chunks(4)
         .map(|bytes| f32::from_ne_bytes(bytes.try_into().unwrap()))
         .collect();
-    assert_eq!(format!("{normal:?} {integers:?} {uniform:?}"), "");
+    assert_eq!(
+        normal,
+        [0.36907499283677353, -2.117593988140012, 2.077974840661349, 1.5360642116966974]
+    );
+    assert_eq!(integers, [80, 55, 92, -80, 74, -41, -16, -19]);
+    assert_eq!(uniform, [0.9007596, 0.7774632]);
 }
