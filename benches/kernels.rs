@@ -131,9 +131,8 @@ fn main() {
     let whole = [bench.run(&astype("i64"), &[bench.run(&scaled, &three[..1])])];
     let expr = |value: &str| vec![("expr", text(value))];
     let axis = |value: i64| vec![("axis", Param::Int(value))];
-    let reversed = Param::List(vec![Param::Null, Param::List(
-        [0, 1000, 2].map(Param::Int).to_vec(),
-    )]);
+    let reversed =
+        Param::List(vec![Param::Null, Param::List([0, 1000, 2].map(Param::Int).to_vec())]);
     let rows: Vec<Row<'_>> = vec![
         ("map", expr("a * 2 + b - c / 3"), &three, "x * 2 + y - z / 3"),
         ("map", expr("(a + b) * c"), &three, "(x + y) * z"),
@@ -161,7 +160,10 @@ fn main() {
         ("matmul", vec![], &matrix, "m @ m"),
     ];
     let mut anchor = Anchor::start();
-    println!("{:<12} {:<28} {:>9} {:>9} {:>6}", "kernel", "numpy's", "ours/ms", "numpy/ms", "ratio");
+    println!(
+        "{:<12} {:<28} {:>9} {:>9} {:>6}",
+        "kernel", "numpy's", "ours/ms", "numpy/ms", "ratio"
+    );
     for (name, params, inputs, expression) in rows {
         // Expressions that use fewer inputs than there are leave the rest unused.
         let inputs = if name == "map" || inputs.len() == 2 { inputs } else { &inputs[..1] };

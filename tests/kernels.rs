@@ -204,7 +204,7 @@ fn no_parameter_makes_parse_or_run_panic() {
 #[test]
 fn errors_name_condition_shapes_and_dtypes() {
     let (x, y) = (f64s(&[0.0; 12], &[3, 4]), f64s(&[0.0; 5], &[5]));
-    let error = run("map", &json!({"expr": "a + b"}), &[x.clone(), y.clone()]).unwrap_err();
+    let error = run("map", &json!({"expr": "a + b"}), &[x.clone(), y]).unwrap_err();
     assert_eq!(error.kind, "ValueError");
     assert_eq!(
         error.message,
@@ -216,7 +216,7 @@ fn errors_name_condition_shapes_and_dtypes() {
         error.message,
         "zero-size array to reduction operation minimum which has no identity [a float64 (0,)]"
     );
-    let error = run("sum", &json!({"axis": 2}), &[x.clone()]).unwrap_err();
+    let error = run("sum", &json!({"axis": 2}), std::slice::from_ref(&x)).unwrap_err();
     assert_eq!(error.kind, "AxisError");
     assert!(error.message.starts_with("axis 2 is out of bounds for array of dimension 2"));
     let error = run("sum", &json!({"axis": [0, -2]}), &[x]).unwrap_err();
