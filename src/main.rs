@@ -1,3 +1,7 @@
 //! The command `rdask-hpc`.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    rdask::cli::main(std::env::args_os())
+}

@@ -1,7 +1,15 @@
 //! Integration tests: the real binary under real launchers. Each module is one subject.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
+mod building;
+mod command_line;
+mod errors_page;
+mod failures;
 mod kernels;
 mod kernels_oracle;
 mod kernels_random;
+mod main_job;
+mod schemas;
 mod support;
+mod tidy;
+mod topology;

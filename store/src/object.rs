@@ -158,9 +158,9 @@ impl Header {
     pub fn nbytes(&self) -> Option<u64> {
         match self {
             Self::Bytes => None,
-            Self::Array { dtype, shape } => shape
-                .iter()
-                .try_fold(dtype.size() as u64, |size, length| size.checked_mul(*length)),
+            Self::Array { dtype, shape } => {
+                shape.iter().try_fold(dtype.size() as u64, |size, length| size.checked_mul(*length))
+            }
         }
     }
 }

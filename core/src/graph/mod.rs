@@ -10,12 +10,20 @@
 //! no cycle, every output and every chunk of an array names a task.
 
 mod build;
+mod check;
+mod error;
+mod intern;
 mod order;
 mod spec;
+#[cfg(test)]
+mod tests;
 
-
-
-pub use spec::{Param, Params, RunSpec};
+pub use build::{GraphBuilder, TaskHandle};
+pub use check::{MAX_AXES, MAX_KEY_BYTES, MAX_TASKS};
+pub use error::{GraphError, quoted};
+pub use intern::KeyIndex;
+pub use order::static_order;
+pub use spec::{MAX_PARAM_DEPTH, Param, Params, RunSpec};
 
 use crate::ids::{SpecId, TaskId};
 use serde::{Deserialize, Serialize};

@@ -1,11 +1,19 @@
 //! What a task runs: a kernel's name and its parameters, as plain data.
 //!
 //! The cores never look inside. `src/kernels` parses and checks specs before a run.
+//!
+//! A parameter has one form only, so that equal specs are stored once and every file format gives
+//! the same graph back: `Param::normalize` makes it. Floats compare by their bits, so -0.0 and 0.0
+//! are two values and a NaN equals itself.
 
 use serde::{Deserialize, Serialize};
+use std::hash::{Hash, Hasher};
+
+/// Deepest nesting of lists and maps inside one parameter; bounds every recursion over parameters.
+pub const MAX_PARAM_DEPTH: usize = 32;
 
 /// A parameter value: JSON's values, with integers and floats apart.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Param {
     /// `null`
     Null,
@@ -29,7 +37,7 @@ pub enum Param {
 pub type Params = Vec<(String, Param)>;
 
 /// What a task runs. Other kinds (plugin, Python, command) come with their executors.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum RunSpec {
     /// A built-in array operation.
     Kernel {
@@ -38,4 +46,201 @@ pub enum RunSpec {
         /// Its parameters.
         params: Params,
     },
+}
+
+impl RunSpec {
+    /// A kernel with named parameters.
+    ///
+    /// ```
+    /// use rdask_core::graph::{Param, RunSpec};
+    /// let axis = vec![0_i64].into();
+    /// let spec = RunSpec::kernel("sum", [("axis", axis), ("keepdims", true.into())]);
+    /// assert_eq!(spec.params()[1], ("keepdims".to_owned(), Param::Bool(true)));
+    /// ```
+    pub fn kernel<N: Into<String>>(
+        name: impl Into<String>,
+        params: impl IntoIterator<Item = (N, Param)>,
+    ) -> Self {
+        let params = params.into_iter().map(|(name, value)| (name.into(), value)).collect();
+        Self::Kernel { name: name.into(), params }
+    }
+
+    /// Name of the kernel.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        let Self::Kernel { name, .. } = self;
+        name
+    }
+
+    /// Parameters in the order they were written.
+    #[must_use]
+    pub fn params(&self) -> &Params {
+        let Self::Kernel { params, .. } = self;
+        params
+    }
+
+    /// Brings every parameter into its one form.
+    ///
+    /// # Errors
+    /// Name of the parameter and what is wrong with it: named twice, a reserved name, nested too
+    /// deep.
+    pub fn normalize(&mut self) -> Result<(), (String, &'static str)> {
+        let Self::Kernel { params, .. } = self;
+        if let Some(name) = repeated(params) {
+            return Err((name.to_owned(), "is given twice"));
+        }
+        for (name, value) in params {
+            if name == "kernel" {
+                return Err((name.clone(), "is a reserved name"));
+            }
+            value.normalize(MAX_PARAM_DEPTH).map_err(|problem| (name.clone(), problem))?;
+        }
+        Ok(())
+    }
+}
+
+impl Param {
+    /// The one form: integers that fit i64 as `Int`, floats that JSON lacks as strings.
+    fn normalize(&mut self, depth: usize) -> Result<(), &'static str> {
+        match self {
+            Self::UInt(value) => {
+                if let Ok(value) = i64::try_from(*value) {
+                    *self = Self::Int(value);
+                }
+            }
+            Self::Float(value) if value.is_nan() => *self = Self::Str("nan".to_owned()),
+            Self::Float(value) if value.is_infinite() => {
+                *self = Self::Str(if *value > 0.0 { "inf" } else { "-inf" }.to_owned());
+            }
+            Self::List(items) => {
+                let depth = depth.checked_sub(1).ok_or("is nested too deep")?;
+                for item in items {
+                    item.normalize(depth)?;
+                }
+            }
+            Self::Map(fields) => {
+                let depth = depth.checked_sub(1).ok_or("is nested too deep")?;
+                if repeated(fields).is_some() {
+                    return Err("holds a field twice");
+                }
+                for (_, value) in fields {
+                    value.normalize(depth)?;
+                }
+            }
+            Self::Null | Self::Bool(_) | Self::Int(_) | Self::Float(_) | Self::Str(_) => {}
+        }
+        Ok(())
+    }
+}
+
+/// A name that stands twice.
+fn repeated(fields: &Params) -> Option<&str> {
+    let mut names: Vec<&str> = fields.iter().map(|(name, _)| name.as_str()).collect();
+    names.sort_unstable();
+    names.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[0])
+}
+
+impl PartialEq for Param {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Null, Self::Null) => true,
+            (Self::Bool(a), Self::Bool(b)) => a == b,
+            (Self::Int(a), Self::Int(b)) => a == b,
+            (Self::UInt(a), Self::UInt(b)) => a == b,
+            (Self::Float(a), Self::Float(b)) => a.to_bits() == b.to_bits(),
+            (Self::Str(a), Self::Str(b)) => a == b,
+            (Self::List(a), Self::List(b)) => a == b,
+            (Self::Map(a), Self::Map(b)) => a == b,
+            _ => false,
+        }
+    }
+}
+
+impl Eq for Param {}
+
+impl Hash for Param {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        std::mem::discriminant(self).hash(state);
+        match self {
+            Self::Null => {}
+            Self::Bool(value) => value.hash(state),
+            Self::Int(value) => value.hash(state),
+            Self::UInt(value) => value.hash(state),
+            Self::Float(value) => value.to_bits().hash(state),
+            Self::Str(value) => value.hash(state),
+            Self::List(items) => items.hash(state),
+            Self::Map(fields) => fields.hash(state),
+        }
+    }
+}
+
+macro_rules! param_from {
+    ($($type:ty => $variant:ident),* $(,)?) => {
+        $(impl From<$type> for Param {
+            fn from(value: $type) -> Self {
+                Self::$variant(value.into())
+            }
+        })*
+    };
+}
+param_from! {
+    bool => Bool, i32 => Int, u32 => Int, i64 => Int, f64 => Float, &str => Str, String => Str,
+}
+
+impl From<u64> for Param {
+    fn from(value: u64) -> Self {
+        i64::try_from(value).map_or(Self::UInt(value), Self::Int)
+    }
+}
+
+impl<T: Into<Self>> From<Vec<T>> for Param {
+    fn from(items: Vec<T>) -> Self {
+        Self::List(items.into_iter().map(Into::into).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn floats_compare_by_bits() {
+        assert_ne!(Param::Float(0.0), Param::Float(-0.0));
+        assert_eq!(Param::Float(f64::NAN), Param::Float(f64::NAN));
+        assert_ne!(Param::Float(1.0), Param::Int(1));
+    }
+
+    #[test]
+    fn a_parameter_has_one_form() {
+        let mut spec = RunSpec::kernel(
+            "full",
+            [
+                ("a", Param::Float(f64::NEG_INFINITY)),
+                ("b", Param::List(vec![Param::UInt(7), Param::UInt(u64::MAX)])),
+                ("c", Param::Float(f64::NAN)),
+            ],
+        );
+        spec.normalize().unwrap();
+        assert_eq!(
+            spec.params(),
+            &vec![
+                ("a".to_owned(), Param::Str("-inf".into())),
+                ("b".to_owned(), Param::List(vec![Param::Int(7), Param::UInt(u64::MAX)])),
+                ("c".to_owned(), Param::Str("nan".into())),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_parameter_stands_once_and_is_not_nested_without_end() {
+        let mut twice = RunSpec::kernel("k", [("x", Param::Null), ("x", Param::Null)]);
+        assert_eq!(twice.normalize(), Err(("x".to_owned(), "is given twice")));
+        let mut reserved = RunSpec::kernel("k", [("kernel", Param::Null)]);
+        assert_eq!(reserved.normalize(), Err(("kernel".to_owned(), "is a reserved name")));
+        let nested = |depth| (0..depth).fold(Param::Null, |inner, _| Param::List(vec![inner]));
+        let mut allowed = RunSpec::kernel("k", [("x", nested(MAX_PARAM_DEPTH))]);
+        assert_eq!(allowed.normalize(), Ok(()));
+        let mut deep = RunSpec::kernel("k", [("x", nested(MAX_PARAM_DEPTH + 1))]);
+        assert_eq!(deep.normalize(), Err(("x".to_owned(), "is nested too deep")));
+    }
 }

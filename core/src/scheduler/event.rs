@@ -181,3 +181,33 @@ pub enum SchedulerEvent {
     /// A timer that `SetTimer` asked for.
     Timeout,
 }
+
+impl SchedulerEvent {
+    /// Dask's name of the stimulus, for stories.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::AddClient(_) => "add-client",
+            Self::RemoveClient(_) => "remove-client",
+            Self::UpdateGraph(_) => "update-graph",
+            Self::ClientDesiresKeys { .. } => "client-desires-keys",
+            Self::ClientReleasesKeys { .. } => "client-releases-keys",
+            Self::CancelKeys { .. } => "cancel-keys",
+            Self::Retry { .. } => "retry",
+            Self::AddWorker { .. } => "add-worker",
+            Self::RemoveWorker { .. } => "remove-worker",
+            Self::TaskFinished { .. } => "task-finished",
+            Self::TaskErred { .. } => "task-erred",
+            Self::ReleaseWorkerData { .. } => "release-worker-data",
+            Self::AddKeys { .. } => "add-keys",
+            Self::LongRunning { .. } => "long-running",
+            Self::Reschedule { .. } => "reschedule",
+            Self::WorkerStatusChange { .. } => "worker-status-change",
+            Self::RequestRefreshWhoHas { .. } => "request-refresh-who-has",
+            Self::BadReplica { .. } => "bad-replica",
+            Self::Heartbeat { .. } => "heartbeat",
+            Self::AllWorkersArrived => "all-workers-arrived",
+            Self::Timeout => "timeout",
+        }
+    }
+}

@@ -181,3 +181,8 @@ impl SchedulerOut {
         self.tasks.clear();
     }
 }
+
+/// A position in one of the arena's arrays.
+pub(super) fn position(len: usize) -> u32 {
+    u32::try_from(len).expect("one event fills fewer than 2^32 positions")
+}

@@ -1,7 +1,255 @@
 //! The scheduler's state machine.
+//!
+//! ```text
+//!   event ─▶ handle ─▶ stimulus (client_events, task_events, worker_events)
+//!                         │ recommends task → state
+//!                         ▼
+//!                      drain ─▶ transition ─▶ one function per edge (edges, propagate)
+//!                         ▲          │              │ placement chooses the worker
+//!                         └──────────┘              ▼
+//!                        recommendations       instructions
+//! ```
+//!
+//! A stimulus recommends, the drain carries recommendations out until none is left, then free slots
+//! take queued tasks. docs/states-scheduler.md has every edge. This file holds the state and the
+//! entry; nothing here knows a socket or a clock.
 
+mod ask;
+mod client;
+mod client_events;
+mod edges;
+mod emptiest;
 mod event;
+mod failure;
+mod family;
 mod instruction;
+mod placement;
+mod processing;
+mod propagate;
+mod queue;
+mod replicas;
+mod report;
+mod submit;
+mod task;
+mod task_events;
+mod transitions;
+mod unrunnable;
+mod validate;
+mod worker;
+mod worker_events;
 
+#[cfg(test)]
+mod tests;
+
+pub use ask::Unsatisfiable;
 pub use event::{GraphSubmission, SchedulerEvent};
 pub use instruction::{DependencyAt, SchedulerInstruction, SchedulerOut, Span};
+pub use report::FailureOf;
+pub use task::TaskState;
+
+use crate::config::Config;
+use crate::graph::Graph;
+use crate::ids::{RunId, TaskId};
+use crate::rng::Rng;
+use crate::story::{Stimulus, Story};
+use crate::time::Time;
+use ask::Asks;
+use client::Clients;
+use failure::Failures;
+use family::Families;
+use placement::Scratch;
+use queue::RankSet;
+use std::sync::Arc;
+use task::{Edges, Overflow, Task};
+use unrunnable::Unrunnable;
+use worker::Workers;
+
+/// The scheduler: every task, worker and wish of the job.
+#[derive(Debug)]
+pub struct SchedulerState {
+    config: Config,
+    rng: Rng,
+    /// For ties among equals.
+    seed: u64,
+    now: Time,
+    stimulus: Stimulus,
+    graph: Option<Arc<Graph>>,
+    tasks: Vec<Task>,
+    /// Distinct inputs of each task, in the order of their first use.
+    dependencies: Edges,
+    dependents: Edges,
+    /// Tasks by rank.
+    ranked: Vec<TaskId>,
+    overflow: Overflow,
+    families: Families,
+    asks: Asks,
+    workers: Workers,
+    clients: Clients,
+    failures: Failures,
+    queued: RankSet,
+    unrunnable: Unrunnable,
+    /// Tasks with a pending recommendation, the next one last.
+    recommended: Vec<TaskId>,
+    /// Where the recommendations of the running transition begin.
+    merge_start: usize,
+    story: Story<TaskState>,
+    last_run: RunId,
+    /// Tasks in each state.
+    counts: [u32; 8],
+    totals: Totals,
+    /// Bytes a second between workers.
+    bandwidth: u64,
+    /// From sending a task to its end, less its duration.
+    round_trip_ns: u64,
+    /// Expected time of all pools together.
+    total_compute_ns: u64,
+    /// All ranks have come.
+    arrived: Option<Time>,
+    /// Since when no worker runs.
+    stopped: Option<Time>,
+    /// The timer that the driver holds.
+    timer: Option<Time>,
+    /// `Idle` was said and nothing has happened since.
+    idle_said: bool,
+    scratch: Scratch,
+}
+
+/// Numbers for the summary of a run.
+#[derive(Clone, Copy, Debug, Default)]
+struct Totals {
+    /// Distinct tasks that reached memory.
+    finished: u64,
+    /// Sendings of a task after a run of it had begun.
+    recomputed: u64,
+    /// Events that named what is gone.
+    stale: u64,
+    /// State changes of this event.
+    transitions: u64,
+}
+
+impl SchedulerState {
+    /// A scheduler without tasks and workers. Equal seeds and events give equal instructions.
+    #[must_use]
+    pub fn new(config: Config, seed: u64) -> Self {
+        Self {
+            rng: Rng::new(seed),
+            seed,
+            now: Time::default(),
+            stimulus: Stimulus::default(),
+            graph: None,
+            tasks: Vec::new(),
+            dependencies: Edges::default(),
+            dependents: Edges::default(),
+            ranked: Vec::new(),
+            overflow: Overflow::default(),
+            families: Families::default(),
+            asks: Asks::default(),
+            workers: Workers::default(),
+            clients: Clients::default(),
+            failures: Failures::default(),
+            queued: RankSet::default(),
+            unrunnable: Unrunnable::default(),
+            recommended: Vec::new(),
+            merge_start: 0,
+            story: Story::new(config.log_length),
+            last_run: RunId::NONE,
+            counts: [0; 8],
+            totals: Totals::default(),
+            bandwidth: config.bandwidth,
+            round_trip_ns: config.round_trip_ns,
+            total_compute_ns: 0,
+            arrived: None,
+            stopped: Some(Time::default()),
+            timer: None,
+            idle_said: true,
+            scratch: Scratch::default(),
+            config,
+        }
+    }
+
+    /// Takes an event in and appends what is to be done.
+    ///
+    /// # Panics
+    /// When an invariant is broken: an unknown transition, or, with `config.validate`, what
+    /// `validate` finds. The message holds the task's story.
+    pub fn handle(&mut self, now: Time, event: SchedulerEvent, out: &mut SchedulerOut) {
+        self.now = now;
+        self.stimulus = Stimulus { number: self.stimulus.number + 1, kind: event.name() };
+        self.totals.transitions = 0;
+        self.dispatch(event, out);
+        self.drain(out);
+        self.fill_slots(out);
+        self.say_idle(out);
+        self.set_timer(out);
+        if self.config.validate
+            && let Err(broken) = self.validate()
+        {
+            panic!("after {}: {broken}", self.stimulus.kind);
+        }
+    }
+
+    fn dispatch(&mut self, event: SchedulerEvent, out: &mut SchedulerOut) {
+        use SchedulerEvent as E;
+        match event {
+            E::AddClient(client) => self.on_add_client(client, out),
+            E::RemoveClient(client) => self.on_remove_client(client),
+            E::UpdateGraph(submission) => self.on_update_graph(*submission, out),
+            E::ClientDesiresKeys { client, tasks } => {
+                self.on_client_desires_keys(client, &tasks, out);
+            }
+            E::ClientReleasesKeys { client, tasks } => {
+                self.on_client_releases_keys(client, &tasks);
+            }
+            E::CancelKeys { client, tasks, force, reason } => {
+                self.on_cancel_keys(client, tasks, force, &reason, out);
+            }
+            E::Retry { tasks } => self.on_retry(tasks),
+            E::AddWorker { worker, registration } => self.on_add_worker(worker, registration, out),
+            E::RemoveWorker { worker, expected, executing, reason } => {
+                let cause = worker_events::Loss { expected, executing, reason };
+                self.on_remove_worker(worker, &cause, out);
+            }
+            E::TaskFinished { worker, task, run_id, nbytes, type_code, duration_ns } => {
+                let end = task_events::End { worker, task, run_id };
+                let result = task_events::Output { nbytes, type_code, duration_ns };
+                self.on_task_finished(end, result, out);
+            }
+            E::TaskErred { worker, task, run_id, error } => {
+                self.on_task_erred(task_events::End { worker, task, run_id }, *error, out);
+            }
+            E::ReleaseWorkerData { worker, task } => self.on_release_worker_data(worker, task),
+            E::AddKeys { worker, tasks } => self.on_add_keys(worker, &tasks, out),
+            E::LongRunning { worker, task, run_id, compute_duration_ns } => {
+                let end = task_events::End { worker, task, run_id };
+                self.on_long_running(end, compute_duration_ns);
+            }
+            E::Reschedule { worker, task, run_id } => {
+                self.on_reschedule(task_events::End { worker, task, run_id });
+            }
+            E::WorkerStatusChange { worker, status } => {
+                self.on_worker_status_change(worker, status);
+            }
+            E::RequestRefreshWhoHas { worker, tasks } => {
+                self.on_request_refresh_who_has(worker, &tasks, out);
+            }
+            E::BadReplica { worker, task, peer, why: _ } => {
+                self.on_bad_replica(worker, task, peer, out);
+            }
+            E::Heartbeat { worker, worker_now_ns, executing, bandwidth, rss_bytes } => {
+                let vitals = worker_events::Vitals { worker_now_ns, bandwidth, rss_bytes };
+                self.on_heartbeat(worker, vitals, &executing);
+            }
+            E::AllWorkersArrived => self.arrived = self.arrived.or(Some(self.now)),
+            E::Timeout => self.on_timeout(),
+        }
+    }
+
+    /// Says once that nothing is left to do.
+    fn say_idle(&mut self, out: &mut SchedulerOut) {
+        let idle = self.is_idle();
+        if idle && !self.idle_said {
+            out.instructions.push(SchedulerInstruction::Idle);
+        }
+        self.idle_said = idle;
+    }
+}

@@ -1,7 +1,12 @@
 //! The numbers that policies depend on: Dask's names, our defaults, units in the field names.
 //!
 //! Each is `--set NAME=VALUE` (for example `scheduler.worker-saturation=inf`), the environment
-//! variable `RDASK_SCHEDULER__WORKER_SATURATION`, or a key of the TOML file.
+//! variable `RDASK_SCHEDULER__WORKER_SATURATION`, or a key of the TOML file. `settings.rs` maps the
+//! names to the fields.
+
+mod settings;
+
+pub use settings::{ConfigError, NAMES, Setting, Unit, environment_name};
 
 /// One second in nanoseconds.
 pub const SECOND_NS: u64 = 1_000_000_000;

@@ -1,0 +1,44 @@
+# The one task runner. The work is done by the scripts in ci/, which read well one by one.
+#
+#   make demo     the main job on real input, from nothing      make test   every test
+#   make build    the binary and the MPI shims                  make bench  ratios to anchors
+#   make verify   format, lints, licences (reads only)          make fix    format, lints (writes)
+
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+export RDASK_COMMIT ?= $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
+
+.PHONY: build demo test verify fix bench mpi docs clean clean-demo
+
+build:
+	@ci/build.sh
+
+demo:
+	@ci/demo.sh
+
+test:
+	@ci/test.sh
+
+verify:
+	@ci/verify.sh
+
+# Writes: format and the lints that the compiler can mend.
+fix:
+	cargo clippy --fix --allow-dirty --allow-staged --workspace --all-targets
+	cargo fmt --all
+
+# One table: what, ours, anchor, ratio, goal.
+bench: build
+	cargo bench --bench '*'
+
+# The MPI shims alone, one for each MPI that has a compiler wrapper here.
+mpi:
+	@ci/build.sh --shims
+
+docs:
+	cargo doc --workspace --no-deps
+
+clean:
+	cargo clean
+
+clean-demo:
+	rm -rf $(TARGET)/demo

@@ -1,0 +1,370 @@
+//! The settings by name: what `--set`, the environment and the TOML files may say.
+//!
+//! One row of `NAMES` ties a dotted name to a field of `Config`, its unit and a sentence for help
+//! and documents. Names are unique, and each value that is written reads back as the same value.
+
+use super::Config;
+use crate::nearest::nearest;
+use crate::units::{UnitError, format_bytes, format_duration_ns, parse_bytes, parse_duration_ns};
+
+/// What a setting's value looks like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// A whole number, 0 or more.
+    Count,
+    /// Bytes, such as `50MB`, `1KiB` or `4096`.
+    Bytes,
+    /// A duration, such as `30s`, `150ms` or `2` (seconds).
+    Duration,
+    /// A number above 0, or `inf`.
+    Ratio,
+    /// A part of a whole, from 0 to 1, or as a percentage.
+    Fraction,
+    /// `true` or `false`.
+    Switch,
+    /// Durations by prefix, such as `load=2s,sum=10ms`.
+    Durations,
+}
+
+impl Unit {
+    /// How the unit is called in help and documents.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Count => "count",
+            Self::Bytes => "bytes",
+            Self::Duration => "duration",
+            Self::Ratio => "number or inf",
+            Self::Fraction => "0 to 1",
+            Self::Switch => "true or false",
+            Self::Durations => "PREFIX=duration,…",
+        }
+    }
+}
+
+/// One row of the table.
+#[derive(Debug)]
+pub struct Setting {
+    /// Dotted name, `scheduler.worker-saturation` for example.
+    pub name: &'static str,
+    /// What its value looks like.
+    pub unit: Unit,
+    /// What it does, in one sentence.
+    pub sentence: &'static str,
+    field: fn(&mut Config) -> Field<'_>,
+}
+
+/// A value that a setting does not take, or a setting that does not exist.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// No setting has this name.
+    #[error("unknown setting '{name}'")]
+    UnknownName {
+        /// What was given.
+        name: String,
+        /// The most similar name.
+        nearest: Option<&'static str>,
+    },
+    /// The setting does not take this value.
+    #[error("setting '{name}': '{value}' is not {expected}")]
+    BadValue {
+        /// The setting.
+        name: &'static str,
+        /// What was given.
+        value: String,
+        /// What it takes.
+        expected: &'static str,
+    },
+    /// The setting takes a duration or a size.
+    #[error("setting '{name}': {source}")]
+    BadUnit {
+        /// The setting.
+        name: &'static str,
+        /// What is wrong.
+        source: UnitError,
+    },
+}
+
+impl ConfigError {
+    /// The way out, when there is one.
+    #[must_use]
+    pub fn help(&self) -> Option<String> {
+        match self {
+            Self::UnknownName { nearest: Some(name), .. } => {
+                Some(format!("did you mean '{name}'?"))
+            }
+            Self::UnknownName { nearest: None, .. } => {
+                Some("`rdask-hpc --help-all` lists the settings".to_owned())
+            }
+            Self::BadValue { .. } | Self::BadUnit { .. } => None,
+        }
+    }
+}
+
+enum Field<'a> {
+    Count(&'a mut u32),
+    Length(&'a mut usize),
+    Bytes(&'a mut u64),
+    Duration(&'a mut u64),
+    Ratio(&'a mut f64),
+    Fraction(&'a mut f64),
+    Switch(&'a mut bool),
+    Durations(&'a mut Vec<(String, u64)>),
+}
+
+macro_rules! settings {
+    ($($name:literal $unit:ident $kind:ident $field:ident $sentence:literal)*) => {
+        /// Every setting, by name.
+        pub const NAMES: &[Setting] = &[$(Setting {
+            name: $name,
+            unit: Unit::$unit,
+            sentence: $sentence,
+            field: |config| Field::$kind(&mut config.$field),
+        }),*];
+    };
+}
+
+settings! {
+    "log-length" Count Length log_length
+        "Transitions that each state machine keeps for stories."
+    "scheduler.allowed-failures" Count Count allowed_failures
+        "Deaths of its worker that a task survives; one more ends it (KilledWorker)."
+    "scheduler.bandwidth" Bytes Bytes bandwidth
+        "Bytes a second between machines until transfers were measured."
+    "scheduler.default-data-size" Bytes Bytes default_data_size_bytes
+        "Assumed size of a result whose size is unknown."
+    "scheduler.default-retries" Count Count default_retries
+        "Errors that a task survives when its attributes do not say."
+    "scheduler.default-task-durations" Durations Durations default_task_durations_ns
+        "Durations of prefixes that are known before they ran."
+    "scheduler.erred-tasks" Count Length erred_tasks
+        "Erred tasks whose errors are kept whole."
+    "scheduler.max-reschedules" Count Count max_reschedules
+        "Times that a task may give itself back before it errs."
+    "scheduler.no-workers-timeout" Duration Duration no_workers_timeout_ns
+        "A task that no worker can run errs after this long; 0 means never."
+    "scheduler.round-trip" Duration Duration round_trip_ns
+        "Time to a worker and back until it was measured."
+    "scheduler.unknown-task-duration" Duration Duration unknown_task_duration_ns
+        "Assumed duration of a task whose prefix never ran."
+    "scheduler.validate" Switch Switch validate
+        "Checks every invariant of both state machines after every event."
+    "scheduler.worker-saturation" Ratio Ratio worker_saturation
+        "Slots per thread that root-ish tasks may fill on a worker; inf turns queuing off."
+    "scheduler.worker-ttl" Duration Duration worker_ttl_ns
+        "A worker from which no byte came for this long is lost."
+    "timeouts.connect" Duration Duration connect_timeout_ns
+        "Connecting may take this long."
+    "timeouts.tcp" Duration Duration tcp_timeout_ns
+        "A connection without progress for this long is dead."
+    "worker.busy-retry" Duration Duration busy_retry_ns
+        "First wait after a peer answered that it is busy; doubles each time."
+    "worker.busy-retry-max" Duration Duration busy_retry_max_ns
+        "Longest wait after a peer answered that it is busy."
+    "worker.connections.incoming" Count Count transfer_outgoing_count_limit
+        "Transfers that a worker serves at once."
+    "worker.connections.outgoing" Count Count transfer_incoming_count_limit
+        "Transfers that a worker receives at once."
+    "worker.find-missing" Duration Duration find_missing_ns
+        "How often a worker asks again for the holders of inputs that nobody has."
+    "worker.memory.pause" Fraction Fraction memory_pause
+        "Part of the memory limit, by resident size, at which a worker starts nothing more."
+    "worker.memory.terminate" Fraction Fraction memory_terminate
+        "Part of the memory limit, by resident size, at which a worker is ended."
+    "worker.memory.transfer" Fraction Fraction memory_transfer
+        "Part of the memory limit that incoming transfers may fill."
+    "worker.transfer.message-bytes-limit" Bytes Bytes transfer_message_bytes_limit
+        "Bytes that one request to a peer asks for at most."
+    "worker.transfer.throttle-floor" Bytes Bytes transfer_throttle_floor_bytes
+        "Below this many incoming bytes the number of transfers is not limited."
+}
+
+/// The environment variable of a setting: `RDASK_SCHEDULER__WORKER_SATURATION` for example.
+#[must_use]
+pub fn environment_name(name: &str) -> String {
+    format!("RDASK_{}", name.replace('.', "__").replace('-', "_").to_uppercase())
+}
+
+impl Config {
+    /// Sets a value by name.
+    ///
+    /// # Errors
+    /// When there is no such setting, or it does not take this value; nothing has changed then.
+    pub fn set(&mut self, name: &str, value: &str) -> Result<(), ConfigError> {
+        let setting = find(name)?;
+        let name = setting.name;
+        let bad = |expected| ConfigError::BadValue { name, value: value.to_owned(), expected };
+        let unit = |source| ConfigError::BadUnit { name, source };
+        let count = "a whole number, 0 or more";
+        match (setting.field)(self) {
+            Field::Count(field) => *field = value.parse().map_err(|_| bad(count))?,
+            Field::Length(field) => *field = value.parse().map_err(|_| bad(count))?,
+            Field::Bytes(field) => *field = parse_bytes(value).map_err(unit)?,
+            Field::Duration(field) => *field = parse_duration_ns(value).map_err(unit)?,
+            Field::Ratio(field) => {
+                let number = value.parse().ok().filter(|number: &f64| *number > 0.0);
+                *field = number.ok_or_else(|| bad("a number above 0, or inf"))?;
+            }
+            Field::Fraction(field) => {
+                *field =
+                    fraction(value).ok_or_else(|| bad("a number from 0 to 1 or 0% to 100%"))?;
+            }
+            Field::Switch(field) => {
+                *field = switch(value).ok_or_else(|| bad("true or false"))?;
+            }
+            Field::Durations(field) => *field = durations(value, &bad, &unit)?,
+        }
+        Ok(())
+    }
+
+    /// A value by name, in the form that `set` takes.
+    ///
+    /// # Errors
+    /// When there is no such setting.
+    pub fn value(&self, name: &str) -> Result<String, ConfigError> {
+        let setting = find(name)?;
+        // The table's accessors give `&mut`; a copy serves reading, which is rare.
+        let mut copy = self.clone();
+        Ok(match (setting.field)(&mut copy) {
+            Field::Count(field) => field.to_string(),
+            Field::Length(field) => field.to_string(),
+            Field::Bytes(field) => format_bytes(*field),
+            Field::Duration(field) => format_duration_ns(*field),
+            Field::Ratio(field) | Field::Fraction(field) => field.to_string(),
+            Field::Switch(field) => field.to_string(),
+            Field::Durations(field) => field
+                .iter()
+                .map(|(prefix, ns)| format!("{prefix}={}", format_duration_ns(*ns)))
+                .collect::<Vec<_>>()
+                .join(","),
+        })
+    }
+}
+
+fn find(name: &str) -> Result<&'static Setting, ConfigError> {
+    NAMES.iter().find(|setting| setting.name == name).ok_or_else(|| ConfigError::UnknownName {
+        name: name.to_owned(),
+        nearest: nearest(name, NAMES.iter().map(|setting| setting.name)),
+    })
+}
+
+fn fraction(value: &str) -> Option<f64> {
+    let number = match value.strip_suffix('%') {
+        Some(percent) => percent.trim().parse::<f64>().ok()? / 100.0,
+        None => value.parse().ok()?,
+    };
+    (0.0..=1.0).contains(&number).then_some(number)
+}
+
+fn switch(value: &str) -> Option<bool> {
+    match value.to_ascii_lowercase().as_str() {
+        "true" | "yes" | "on" | "1" => Some(true),
+        "false" | "no" | "off" | "0" => Some(false),
+        _ => None,
+    }
+}
+
+fn durations(
+    value: &str,
+    bad: &dyn Fn(&'static str) -> ConfigError,
+    unit: &dyn Fn(UnitError) -> ConfigError,
+) -> Result<Vec<(String, u64)>, ConfigError> {
+    value
+        .split(',')
+        .filter(|part| !part.trim().is_empty())
+        .map(|part| {
+            let (prefix, duration) =
+                part.split_once('=').ok_or_else(|| bad("a list such as load=2s,sum=10ms"))?;
+            Ok((prefix.trim().to_owned(), parse_duration_ns(duration).map_err(unit)?))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A value other than the default for each unit.
+    fn other(unit: Unit) -> &'static str {
+        match unit {
+            Unit::Count => "17",
+            Unit::Bytes => "3MB",
+            Unit::Duration => "123ms",
+            Unit::Ratio => "inf",
+            Unit::Fraction => "0.25",
+            Unit::Switch => "true",
+            Unit::Durations => "load=2s,sum=10ms",
+        }
+    }
+
+    #[test]
+    fn every_entry_round_trips() {
+        for setting in NAMES {
+            let value = other(setting.unit);
+            let mut config = Config::default();
+            let before = config.value(setting.name).unwrap();
+            assert_ne!(before, value, "{}", setting.name);
+            config.set(setting.name, value).unwrap();
+            assert_eq!(config.value(setting.name).unwrap(), value, "{}", setting.name);
+            config.set(setting.name, &before).unwrap();
+            assert_eq!(config, Config::default(), "{}", setting.name);
+        }
+    }
+
+    #[test]
+    fn each_entry_has_its_own_field_and_name() {
+        for setting in NAMES {
+            let mut config = Config::default();
+            config.set(setting.name, other(setting.unit)).unwrap();
+            let changed: Vec<_> = NAMES
+                .iter()
+                .filter(|it| config.value(it.name) != Config::default().value(it.name))
+                .map(|it| it.name)
+                .collect();
+            assert_eq!(changed, [setting.name]);
+            assert!(setting.sentence.ends_with('.'), "{}", setting.name);
+        }
+        assert!(NAMES.is_sorted_by_key(|setting| setting.name));
+    }
+
+    #[test]
+    fn values_land_in_the_fields() {
+        let mut config = Config::default();
+        config.set("scheduler.worker-saturation", "inf").unwrap();
+        config.set("scheduler.worker-ttl", "300").unwrap();
+        config.set("worker.connections.outgoing", "7").unwrap();
+        config.set("worker.memory.pause", "70%").unwrap();
+        assert!(config.worker_saturation.is_infinite());
+        assert_eq!(config.worker_ttl_ns, 300_000_000_000);
+        assert_eq!(config.transfer_incoming_count_limit, 7);
+        assert!((config.memory_pause - 0.7).abs() < 1e-12);
+    }
+
+    #[test]
+    fn faults() {
+        let mut config = Config::default();
+        let error = config.set("scheduler.worker-saturatoin", "1").unwrap_err();
+        assert_eq!(error.to_string(), "unknown setting 'scheduler.worker-saturatoin'");
+        assert_eq!(error.help().unwrap(), "did you mean 'scheduler.worker-saturation'?");
+        for (name, value) in [
+            ("scheduler.allowed-failures", "-1"),
+            ("scheduler.worker-saturation", "NaN"),
+            ("scheduler.worker-saturation", "0"),
+            ("scheduler.worker-ttl", "soon"),
+            ("worker.memory.pause", "1.5"),
+            ("scheduler.validate", "maybe"),
+            ("scheduler.default-task-durations", "load"),
+        ] {
+            assert!(config.set(name, value).is_err(), "{name}={value}");
+        }
+        assert_eq!(config, Config::default());
+    }
+
+    #[test]
+    fn environment_names() {
+        assert_eq!(
+            environment_name("scheduler.worker-saturation"),
+            "RDASK_SCHEDULER__WORKER_SATURATION"
+        );
+    }
+}

@@ -1,0 +1,148 @@
+//! Stimuli of clients: who wants what, what is cancelled, what is tried again.
+
+use super::instruction::{SchedulerInstruction, SchedulerOut, position};
+use super::task::Task;
+use super::{SchedulerState, Span, TaskState};
+use crate::ids::{ClientId, TaskId};
+use rustc_hash::FxHashSet;
+
+impl SchedulerState {
+    /// add-client
+    pub(super) fn on_add_client(&mut self, client: ClientId, out: &mut SchedulerOut) {
+        if self.clients.add(client).is_none() {
+            let text = format!("client {} is one too many and is not served", client.0);
+            out.instructions.push(SchedulerInstruction::Warn(text));
+        }
+    }
+
+    /// A client is gone: all its wishes end.
+    pub(super) fn on_remove_client(&mut self, client: ClientId) {
+        let Some(bit) = self.clients.bit(client) else { return };
+        for index in 0..self.tasks.len() {
+            self.drop_wishes(TaskId::from_index(index), bit);
+        }
+        self.clients.remove(client);
+    }
+
+    /// client-desires-keys
+    pub(super) fn on_client_desires_keys(
+        &mut self,
+        client: ClientId,
+        tasks: &[TaskId],
+        out: &mut SchedulerOut,
+    ) {
+        let Some(bit) = self.clients.add(client) else { return };
+        for &task in tasks {
+            let Some(record) = self.known(task) else {
+                let text = format!("client {} desires unknown task {}", client.0, task.0);
+                out.instructions.push(SchedulerInstruction::Warn(text));
+                continue;
+            };
+            let state = record.state;
+            self.tasks[task.index()].who_wants |= bit;
+            match state {
+                TaskState::Memory => {
+                    out.instructions.push(SchedulerInstruction::KeyInMemory { client, task });
+                }
+                TaskState::Erred => {
+                    out.instructions.push(SchedulerInstruction::TaskErred { client, task });
+                }
+                TaskState::Released => self.recommend(task, TaskState::Waiting),
+                TaskState::Waiting
+                | TaskState::Queued
+                | TaskState::NoWorker
+                | TaskState::Processing
+                | TaskState::Forgotten => {}
+            }
+        }
+    }
+
+    /// client-releases-keys
+    pub(super) fn on_client_releases_keys(&mut self, client: ClientId, tasks: &[TaskId]) {
+        let Some(bit) = self.clients.bit(client) else { return };
+        for &task in tasks {
+            if self.known(task).is_some() {
+                self.drop_wishes(task, bit);
+            }
+        }
+    }
+
+    /// cancel-keys: the tasks and all that depends on them, unless another client wants it.
+    pub(super) fn on_cancel_keys(
+        &mut self,
+        client: ClientId,
+        mut open: Vec<TaskId>,
+        force: bool,
+        reason: &str,
+        out: &mut SchedulerOut,
+    ) {
+        let Some(bit) = self.clients.bit(client) else { return };
+        let (mut seen, mut cancelled) = (FxHashSet::default(), Vec::new());
+        while let Some(task) = open.pop() {
+            let Some(record) = self.known(task) else { continue };
+            let others_want = record.who_wants & !bit != 0;
+            if (others_want && !force) || !seen.insert(task) {
+                continue;
+            }
+            cancelled.push(task);
+            open.extend(self.dependents.row(task));
+        }
+        let wanted_by = cancelled.iter().fold(0, |all, t| all | self.tasks[t.index()].who_wants);
+        for client in self.clients.of(wanted_by).collect::<Vec<_>>() {
+            let bit = self.clients.bit(client).unwrap_or(0);
+            let start = position(out.tasks.len());
+            let wants = |task: &&TaskId| self.tasks[task.index()].who_wants & bit != 0;
+            out.tasks.extend(cancelled.iter().filter(wants));
+            let tasks = Span { start, end: position(out.tasks.len()) };
+            let reason = reason.to_owned();
+            out.instructions.push(SchedulerInstruction::CancelledKeys { client, tasks, reason });
+        }
+        for task in cancelled {
+            self.drop_wishes(task, if force { u32::MAX } else { bit });
+        }
+    }
+
+    /// retry: the roots of failures run again, what erred because of them follows.
+    pub(super) fn on_retry(&mut self, mut open: Vec<TaskId>) {
+        let (mut seen, mut roots) = (FxHashSet::default(), Vec::new());
+        while let Some(task) = open.pop() {
+            if self.state_of(task) != TaskState::Erred || !seen.insert(task) {
+                continue;
+            }
+            let inputs = self.dependencies.row(task).iter();
+            let before = open.len();
+            open.extend(inputs.filter(|input| self.state_of(**input) == TaskState::Erred));
+            if open.len() == before {
+                roots.push(task);
+            }
+        }
+        for task in &roots {
+            let record = &mut self.tasks[task.index()];
+            record.suspicious = 0;
+            record.reschedules = 0;
+        }
+        self.recommend_best_last(&mut roots, TaskState::Waiting);
+    }
+
+    /// Ends wishes for a task, and the task with the last of them when nothing else needs it.
+    fn drop_wishes(&mut self, task: TaskId, bits: u32) {
+        let record = &mut self.tasks[task.index()];
+        if record.who_wants & bits == 0 {
+            return;
+        }
+        record.who_wants &= !bits;
+        if record.who_wants != 0 || record.state == TaskState::Forgotten {
+            return;
+        }
+        if record.live_dependents == 0 {
+            self.recommend(task, TaskState::Forgotten);
+        } else if record.state != TaskState::Erred && record.waiters == 0 {
+            self.recommend(task, TaskState::Released);
+        }
+    }
+
+    /// A task that is not forgotten.
+    pub(super) fn known(&self, task: TaskId) -> Option<&Task> {
+        self.tasks.get(task.index()).filter(|record| record.state != TaskState::Forgotten)
+    }
+}

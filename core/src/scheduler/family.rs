@@ -1,0 +1,192 @@
+//! Prefixes and groups: what tasks with like keys have in common.
+//!
+//! A prefix averages durations and result sizes and counts states. A group knows how many tasks it
+//! has and how few tasks of other groups it reads, which tells root-ish tasks. Names are interned
+//! once, when the graph arrives; afterwards everything goes by number.
+
+use super::task::{Edges, NONE, Task, TaskState};
+use crate::graph::Graph;
+use crate::ids::TaskId;
+use crate::key;
+use rustc_hash::FxHashMap;
+
+/// A root-ish group reads fewer groups than this, and fewer tasks of them together.
+const FEW: usize = 5;
+/// Results up to this size do not strain memory when more tasks are sent ahead.
+const SMALL_RESULT_BYTES: u64 = 64 << 10;
+/// Slots for each thread that the measured round trip may add.
+const MOST_SLOTS_PER_THREAD: u64 = 256;
+/// Round trips that the tasks sent ahead must bridge.
+const ROUND_TRIPS: u64 = 4;
+
+/// Tasks that do the same thing.
+#[derive(Clone, Debug)]
+pub(super) struct Prefix {
+    pub(super) name: Box<str>,
+    /// Moving average of the time in the user code.
+    pub(super) duration_average_ns: Option<u64>,
+    /// Longest time that a run in progress was reported with.
+    pub(super) max_exec_ns: u64,
+    /// Largest result so far.
+    pub(super) max_nbytes: u64,
+    /// Tasks in each state.
+    pub(super) states: [u32; 8],
+}
+
+impl Prefix {
+    /// Expected duration of a task, `unknown_ns` when nothing is known.
+    pub(super) fn duration_ns(&self, unknown_ns: u64) -> u64 {
+        match self.duration_average_ns {
+            Some(average) => average,
+            None if self.max_exec_ns > 0 => self.max_exec_ns.saturating_mul(2),
+            None => unknown_ns,
+        }
+    }
+
+    /// Takes a measured duration into the average; true when it is the first.
+    pub(super) fn add_duration(&mut self, measured_ns: u64) -> bool {
+        let first = self.duration_average_ns.is_none();
+        self.duration_average_ns =
+            Some(self.duration_average_ns.map_or(measured_ns, |old| old.midpoint(measured_ns)));
+        first
+    }
+
+    /// Takes the time of a run in progress into account: one that takes more than twice the average
+    /// makes the average worthless.
+    pub(super) fn add_running(&mut self, so_far_ns: u64) {
+        self.max_exec_ns = self.max_exec_ns.max(so_far_ns);
+        if self.duration_average_ns.is_some_and(|average| so_far_ns > average.saturating_mul(2)) {
+            self.duration_average_ns = None;
+        }
+    }
+
+    /// Slots for its tasks on a worker: what saturation gives, or enough short tasks to bridge a
+    /// few round trips.
+    pub(super) fn slots(&self, nthreads: u32, saturation_slots: u32, round_trip_ns: u64) -> u32 {
+        let Some(duration) = self.duration_average_ns else { return saturation_slots };
+        if self.max_nbytes > SMALL_RESULT_BYTES {
+            return saturation_slots;
+        }
+        let threads = u64::from(nthreads);
+        let bridge_ns = threads.saturating_mul(round_trip_ns).saturating_mul(ROUND_TRIPS);
+        let ahead = bridge_ns.div_ceil(duration.max(1));
+        let slots = threads.saturating_add(ahead).min(threads * MOST_SLOTS_PER_THREAD);
+        saturation_slots.max(u32::try_from(slots).unwrap_or(u32::MAX))
+    }
+}
+
+/// Tasks that one call made.
+#[derive(Clone, Debug)]
+pub(super) struct Group {
+    pub(super) prefix: u32,
+    /// Its tasks, also those that are forgotten by now.
+    pub(super) tasks: u32,
+    /// It reads fewer than five groups, with fewer than five tasks together.
+    pub(super) few_inputs: bool,
+    /// Worker that gets the next of its tasks while queuing is off, or `NONE`.
+    pub(super) last_worker: u32,
+    /// How many more that worker gets.
+    pub(super) last_worker_tasks_left: u32,
+}
+
+/// All prefixes and groups of the graph.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Families {
+    pub(super) prefixes: Vec<Prefix>,
+    pub(super) groups: Vec<Group>,
+}
+
+impl Families {
+    /// The prefix of a task.
+    pub(super) fn prefix_of(&self, task: &Task) -> u32 {
+        self.groups[task.group as usize].prefix
+    }
+
+    /// Gives every needed task its group. `known` are durations by prefix.
+    pub(super) fn build(graph: &Graph, tasks: &mut [Task], known: &[(String, u64)]) -> Self {
+        let mut families = Self::default();
+        let (mut prefixes, mut groups) = (FxHashMap::default(), FxHashMap::default());
+        let mut last = ("", 0);
+        for (index, task) in tasks.iter_mut().enumerate() {
+            if task.state == TaskState::Forgotten {
+                continue;
+            }
+            let key = graph.key(TaskId::from_index(index));
+            let name = key::group(key);
+            // Neighbours mostly belong together.
+            if name != last.0 || families.groups.is_empty() {
+                last = (name, families.intern(key, name, (&mut prefixes, &mut groups), known));
+            }
+            task.group = last.1;
+            families.groups[last.1 as usize].tasks += 1;
+            let prefix = families.groups[last.1 as usize].prefix;
+            families.prefixes[prefix as usize].states[task.state as usize] += 1;
+        }
+        families
+    }
+
+    fn intern<'a>(
+        &mut self,
+        key: &'a str,
+        name: &'a str,
+        (prefixes, groups): (&mut FxHashMap<&'a str, u32>, &mut FxHashMap<&'a str, u32>),
+        known: &[(String, u64)],
+    ) -> u32 {
+        if let Some(group) = groups.get(name) {
+            return *group;
+        }
+        let prefix_name = key::prefix(key);
+        let prefix = *prefixes.entry(prefix_name).or_insert_with(|| {
+            let duration = known.iter().find(|(name, _)| name == prefix_name);
+            self.prefixes.push(Prefix {
+                name: prefix_name.into(),
+                duration_average_ns: duration.map(|(_, ns)| *ns),
+                max_exec_ns: 0,
+                max_nbytes: 0,
+                states: [0; 8],
+            });
+            number(self.prefixes.len() - 1)
+        });
+        self.groups.push(Group {
+            prefix,
+            tasks: 0,
+            few_inputs: true,
+            last_worker: NONE,
+            last_worker_tasks_left: 0,
+        });
+        let group = number(self.groups.len() - 1);
+        groups.insert(name, group);
+        group
+    }
+
+    /// Finds out which groups read few tasks of few groups.
+    pub(super) fn link(&mut self, tasks: &[Task], dependencies: &Edges) {
+        let mut read: Vec<[u32; FEW - 1]> = vec![[NONE; FEW - 1]; self.groups.len()];
+        for (index, task) in tasks.iter().enumerate() {
+            if task.state == TaskState::Forgotten || !self.groups[task.group as usize].few_inputs {
+                continue;
+            }
+            for input in dependencies.row(TaskId::from_index(index)) {
+                let input_group = tasks[input.index()].group;
+                let known = &mut read[task.group as usize];
+                if known.contains(&input_group) {
+                    continue;
+                }
+                match known.iter_mut().find(|slot| **slot == NONE) {
+                    Some(slot) => *slot = input_group,
+                    None => self.groups[task.group as usize].few_inputs = false,
+                }
+            }
+        }
+        for (group, read) in read.iter().enumerate() {
+            let inputs = read.iter().filter(|input| **input != NONE);
+            let together: usize =
+                inputs.map(|input| self.groups[*input as usize].tasks as usize).sum();
+            self.groups[group].few_inputs &= together < FEW;
+        }
+    }
+}
+
+fn number(index: usize) -> u32 {
+    u32::try_from(index).expect("no more families than tasks")
+}

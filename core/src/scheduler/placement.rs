@@ -1,0 +1,240 @@
+//! Which worker gets a task.
+//!
+//! * Root-ish tasks (many siblings, few inputs, no restriction) go to the emptiest worker with a
+//!   free slot, or are queued.
+//! * Others go to a holder of an input: the one with the least cost, that is occupancy a thread plus
+//!   the time to fetch what is not there.
+//! * Without inputs: the least occupied of a few.
+//!
+//! No decision looks at all workers: holders and valid workers beyond a number are sampled.
+
+use super::ask::{PLAIN, Valid};
+use super::family::Group;
+use super::task::NONE;
+use super::worker::{Worker, transfer_ns};
+use super::{SchedulerState, TaskState};
+use crate::ids::{TaskId, WorkerId};
+use crate::rng::mix;
+
+/// Workers that are all looked at; of more, this many are drawn.
+const LOOK_AT: usize = 20;
+/// Workers that are drawn when any would do.
+const DRAWN: usize = 4;
+
+/// Where a runnable task goes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Placement {
+    /// To this worker.
+    On(WorkerId),
+    /// Nowhere before a slot is free.
+    Queue,
+    /// Nowhere before a fitting worker comes.
+    Nowhere,
+}
+
+/// A worker that a task may go to.
+#[derive(Clone, Copy, Debug)]
+struct Candidate {
+    worker: WorkerId,
+    /// Bytes of the task's inputs that it holds.
+    held_bytes: u64,
+}
+
+/// Lists that are used again and again.
+#[derive(Debug, Default)]
+pub(super) struct Scratch {
+    pub(super) tasks: Vec<TaskId>,
+    candidates: Vec<Candidate>,
+    /// For each worker the stamp of the decision that has it as candidate, and which one it is.
+    marks: Vec<(u64, u32)>,
+    stamp: u64,
+}
+
+impl SchedulerState {
+    /// Decides where a runnable task goes.
+    pub(super) fn place(&mut self, task: TaskId) -> Placement {
+        if !self.is_rootish(task) {
+            return self.place_by_cost(task);
+        }
+        if self.config.worker_saturation.is_infinite() {
+            return self.place_beside_siblings(task);
+        }
+        self.place_queued(task)
+    }
+
+    /// Many tasks like it, few inputs, and any worker may run it.
+    pub(super) fn is_rootish(&mut self, task: TaskId) -> bool {
+        let record = &self.tasks[task.index()];
+        let Group { tasks, few_inputs, .. } = self.families.groups[record.group as usize];
+        if !few_inputs || u64::from(tasks) <= 2 * self.workers.nthreads {
+            return false;
+        }
+        record.ask == PLAIN
+            || (!self.asks.terms(record.ask).is_restricted()
+                && matches!(self.asks.valid(record.ask, &self.workers), Valid::Any))
+    }
+
+    /// The emptiest worker, when it has a slot for the task.
+    pub(super) fn place_queued(&mut self, task: TaskId) -> Placement {
+        let Some(worker) = self.workers.emptiest.first() else { return Placement::Queue };
+        if self.has_slot(worker, task) { Placement::On(worker) } else { Placement::Queue }
+    }
+
+    /// A worker has a slot for a root-ish task.
+    pub(super) fn has_slot(&self, worker: WorkerId, task: TaskId) -> bool {
+        let Some(at) = self.workers.get(worker) else { return false };
+        let prefix = self.families.prefix_of(&self.tasks[task.index()]);
+        let prefix = &self.families.prefixes[prefix as usize];
+        at.slots_used < prefix.slots(at.nthreads, at.saturation_slots, self.round_trip_ns)
+    }
+
+    /// Queuing is off: a worker gets its share of a group in one go, so that neighbours are
+    /// together.
+    fn place_beside_siblings(&mut self, task: TaskId) -> Placement {
+        let group = self.tasks[task.index()].group as usize;
+        let Group { tasks, last_worker, last_worker_tasks_left: left, .. } =
+            self.families.groups[group];
+        if left > 0 && last_worker != NONE && self.workers.emptiest.contains(WorkerId(last_worker))
+        {
+            self.families.groups[group].last_worker_tasks_left = left - 1;
+            return Placement::On(WorkerId(last_worker));
+        }
+        self.draw_any();
+        self.gather_held(task);
+        let Some(worker) = self.least_cost(task) else { return Placement::Nowhere };
+        let threads = self.workers.get(worker).map_or(1, |worker| worker.nthreads);
+        let share = u64::from(tasks) * u64::from(threads) / self.workers.nthreads.max(1);
+        let family = &mut self.families.groups[group];
+        family.last_worker = worker.0;
+        family.last_worker_tasks_left = u32::try_from(share).unwrap_or(u32::MAX).saturating_sub(1);
+        Placement::On(worker)
+    }
+
+    /// The worker with the least cost among the holders of inputs, or among the valid ones.
+    pub(super) fn place_by_cost(&mut self, task: TaskId) -> Placement {
+        self.scratch.candidates.clear();
+        let ask = self.tasks[task.index()].ask;
+        self.draw_holders(task);
+        match self.asks.valid(ask, &self.workers) {
+            Valid::Any => {
+                if self.scratch.candidates.is_empty() {
+                    self.draw_any();
+                }
+            }
+            Valid::Only(valid) => {
+                let candidates = &mut self.scratch.candidates;
+                candidates.retain(|one| valid.binary_search(&one.worker).is_ok());
+                if candidates.is_empty() {
+                    let runs = |worker: &&WorkerId| self.workers.emptiest.contains(**worker);
+                    let candidate =
+                        |worker: &WorkerId| Candidate { worker: *worker, held_bytes: 0 };
+                    if valid.len() <= LOOK_AT {
+                        candidates.extend(valid.iter().filter(runs).map(candidate));
+                    } else {
+                        let from = self.rng.below(valid.len() as u64) as usize;
+                        let drawn = valid.iter().cycle().skip(from).take(valid.len());
+                        candidates.extend(drawn.filter(runs).take(LOOK_AT).map(candidate));
+                    }
+                    self.gather_held(task);
+                }
+            }
+        }
+        self.least_cost(task).map_or(Placement::Nowhere, Placement::On)
+    }
+
+    /// Candidates are the running holders of inputs.
+    fn draw_holders(&mut self, task: TaskId) {
+        self.scratch.stamp += 1;
+        for i in self.dependencies.range(task) {
+            let record = &self.tasks[self.dependencies.values[i].index()];
+            let holders = self.overflow.holders(record);
+            let from = match holders.len() {
+                0..=LOOK_AT => 0,
+                count => self.rng.below(count as u64) as usize,
+            };
+            for held in holders.iter().cycle().skip(from).take(holders.len().min(LOOK_AT)) {
+                if self.workers.emptiest.contains(held.worker) {
+                    self.scratch.add(held.worker, record.nbytes);
+                }
+            }
+        }
+    }
+
+    /// Candidates are all running workers, or the emptiest and a few that are drawn.
+    fn draw_any(&mut self) {
+        self.scratch.candidates.clear();
+        self.scratch.stamp += 1;
+        let running = &self.workers.emptiest;
+        if running.len() <= LOOK_AT {
+            for worker in running.workers() {
+                self.scratch.add(worker, 0);
+            }
+            return;
+        }
+        for drawn in 0..DRAWN {
+            let place = if drawn == 0 { 0 } else { self.rng.below(running.len() as u64) as usize };
+            self.scratch.add(running.at(place), 0);
+        }
+    }
+
+    /// Notes what the candidates hold of the task's inputs.
+    fn gather_held(&mut self, task: TaskId) {
+        for i in self.dependencies.range(task) {
+            let record = &self.tasks[self.dependencies.values[i].index()];
+            if record.state != TaskState::Memory {
+                continue;
+            }
+            for candidate in &mut self.scratch.candidates {
+                if self.overflow.holds(record, candidate.worker) {
+                    candidate.held_bytes += record.nbytes;
+                }
+            }
+        }
+    }
+
+    /// The candidate with the least cost; among equals the one that holds fewer bytes.
+    fn least_cost(&self, task: TaskId) -> Option<WorkerId> {
+        if let [only] = self.scratch.candidates[..] {
+            return Some(only.worker);
+        }
+        let inputs = self.dependencies.row(task).iter();
+        let total: u64 =
+            inputs.fold(0, |sum: u64, input| sum.saturating_add(self.tasks[input.index()].nbytes));
+        let terms = self.asks.terms(self.tasks[task.index()].ask);
+        let salt = self.seed ^ u64::from(task.0);
+        let cost = |candidate: &&Candidate| {
+            let worker = self.workers.get(candidate.worker)?;
+            let lacks = terms.resources.iter().any(|(name, need)| !has_free(worker, name, *need));
+            let fetch_ns = transfer_ns(total.saturating_sub(candidate.held_bytes), self.bandwidth);
+            let wait_ns = worker.occupancy_ns(self.bandwidth) / u64::from(worker.nthreads);
+            let tie = mix(salt ^ (u64::from(candidate.worker.0) << 32));
+            Some((lacks, wait_ns.saturating_add(fetch_ns), worker.nbytes, tie))
+        };
+        self.scratch.candidates.iter().min_by_key(cost).map(|candidate| candidate.worker)
+    }
+}
+
+/// A worker has that much of a resource that no task of its takes.
+fn has_free(worker: &Worker, name: &str, need: u64) -> bool {
+    let resources = worker.registration.resources.iter().zip(&worker.used_resources);
+    resources
+        .into_iter()
+        .any(|((has, total), used)| has == name && total.saturating_sub(*used) >= need)
+}
+
+impl Scratch {
+    /// Adds bytes to a candidate, a new one perhaps.
+    fn add(&mut self, worker: WorkerId, held_bytes: u64) {
+        if self.marks.len() <= worker.index() {
+            self.marks.resize(worker.index() + 1, (0, 0));
+        }
+        let mark = &mut self.marks[worker.index()];
+        if mark.0 == self.stamp {
+            let candidate = &mut self.candidates[mark.1 as usize];
+            candidate.held_bytes = candidate.held_bytes.saturating_add(held_bytes);
+            return;
+        }
+        *mark = (self.stamp, super::instruction::position(self.candidates.len()));
+        self.candidates.push(Candidate { worker, held_bytes });
+    }
+}

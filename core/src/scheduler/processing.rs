@@ -1,0 +1,260 @@
+//! Entering and leaving `processing`: slots, occupancy, resources, needed inputs, and what the end
+//! of a run teaches.
+//!
+//! A task's share of the occupancy is fixed when it is sent, so that leaving takes away exactly what
+//! entering added. When the duration of a prefix becomes known for the first time, the shares of
+//! its tasks that are out are corrected once.
+
+use super::instruction::{DependencyAt, SchedulerInstruction, SchedulerOut, Span, position};
+use super::task::{Flags, NONE};
+use super::task_events::Output;
+use super::worker::Assigned;
+use super::{SchedulerState, TaskState};
+use crate::ids::{RunId, TaskId, WorkerId};
+use crate::messages::TaskError;
+
+/// Holders of one input that a worker is told; it asks for more when these are gone.
+const HOLDERS_TOLD: usize = 16;
+/// Bounds of the measured round trip.
+const ROUND_TRIP_NS: std::ops::RangeInclusive<u64> = 10_000..=10_000_000;
+/// Weight of the old round trip against one new measurement.
+const ROUND_TRIP_MEMORY: u64 = 7;
+
+impl SchedulerState {
+    /// Sends a task to a worker.
+    pub(super) fn add_to_processing(
+        &mut self,
+        task: TaskId,
+        worker: WorkerId,
+        out: &mut SchedulerOut,
+    ) {
+        self.last_run = RunId(self.last_run.0 + 1);
+        self.set_state(task, TaskState::Processing);
+        let cost_ns = self.duration_ns(task);
+        let terms = self.asks.terms(self.tasks[task.index()].ask);
+        let at = self.workers.at(worker);
+        let record = &mut self.tasks[task.index()];
+        let at_once = at.slots_used + terms.threads <= at.nthreads;
+        record.run_id = self.last_run;
+        record.processing_on = worker.0;
+        record.processing_at = position(at.processing.len());
+        at.processing.push(Assigned { task, cost_ns, sent: self.now, at_once });
+        at.slots_used = at.slots_used.saturating_add(terms.threads);
+        at.compute_ns = at.compute_ns.saturating_add(cost_ns);
+        self.total_compute_ns = self.total_compute_ns.saturating_add(cost_ns);
+        for (name, need) in &terms.resources {
+            let place = at.registration.resources.iter().position(|(has, _)| has == name);
+            if let Some(place) = place {
+                at.used_resources[place] = at.used_resources[place].saturating_add(*need);
+            }
+        }
+        if record.flags.has(Flags::STARTED) {
+            self.totals.recomputed += 1;
+        }
+        self.workers.emptiest.update(worker, self.workers.load_of(worker, self.seed));
+        let (dependencies, input_bytes) = self.tell_inputs(task, worker, out);
+        if self.refuse_large_inputs(task, worker, input_bytes) {
+            return;
+        }
+        let record = &self.tasks[task.index()];
+        out.instructions.push(SchedulerInstruction::ComputeTask {
+            worker,
+            task,
+            run_id: record.run_id,
+            attempt: record.attempt,
+            priority: record.priority(),
+            dependencies,
+        });
+    }
+
+    /// Lists the inputs for the worker, and notes which are not there; their sizes together.
+    fn tell_inputs(
+        &mut self,
+        task: TaskId,
+        worker: WorkerId,
+        out: &mut SchedulerOut,
+    ) -> (Span, u64) {
+        let start = position(out.dependencies.len());
+        let mut input_bytes = 0_u64;
+        for i in self.dependencies.range(task) {
+            let input = self.dependencies.values[i];
+            let record = &self.tasks[input.index()];
+            let nbytes = record.nbytes;
+            input_bytes = input_bytes.saturating_add(nbytes);
+            let known = self.overflow.holders(record);
+            let first = position(out.holders.len());
+            let is_there = match known {
+                [only] => {
+                    out.holders.push(only.worker);
+                    only.worker == worker
+                }
+                _ => {
+                    let from = many_from(known.len(), self.last_run);
+                    let shown = known.iter().cycle().skip(from).take(known.len().min(HOLDERS_TOLD));
+                    out.holders.extend(shown.map(|held| held.worker));
+                    self.overflow.holds(record, worker)
+                }
+            };
+            let holders = Span { start: first, end: position(out.holders.len()) };
+            out.dependencies.push(DependencyAt { task: input, nbytes, holders });
+            if !is_there {
+                self.needs(worker, input, 1, nbytes);
+            }
+        }
+        (Span { start, end: position(out.dependencies.len()) }, input_bytes)
+    }
+
+    /// Inputs that can never be together in the worker's memory: the task errs.
+    fn refuse_large_inputs(&mut self, task: TaskId, worker: WorkerId, input_bytes: u64) -> bool {
+        let Some(at) = self.workers.get(worker) else { return false };
+        let limit = at.memory_limit_bytes;
+        if limit == 0 || input_bytes <= limit || self.config.memory_terminate <= 0.0 {
+            return false;
+        }
+        let message = format!(
+            "the inputs of {} take {input_bytes} bytes together, the memory limit of worker {} is \
+             {limit} bytes; raise it with --memory-limit or make the inputs smaller",
+            self.key_of(task),
+            at.registration.name
+        );
+        self.blame_itself(task, None, error("MemoryError", message));
+        self.recommend(task, TaskState::Erred);
+        true
+    }
+
+    /// Notes that a task failed by itself.
+    pub(super) fn blame_itself(
+        &mut self,
+        task: TaskId,
+        worker: Option<WorkerId>,
+        error: TaskError,
+    ) {
+        self.failures.add(task, worker, error, self.config.erred_tasks);
+        let record = &mut self.tasks[task.index()];
+        record.flags.set(Flags::FAILED);
+        record.blame = task.0;
+    }
+
+    /// Takes a task off its worker; which worker that was, perhaps one that is gone.
+    pub(super) fn leave_processing(&mut self, task: TaskId) -> WorkerId {
+        let record = &mut self.tasks[task.index()];
+        let worker = WorkerId(std::mem::replace(&mut record.processing_on, NONE));
+        let place = record.processing_at as usize;
+        let long_running = record.flags.has(Flags::LONG_RUNNING);
+        record.flags.clear(Flags::LONG_RUNNING);
+        let terms = self.asks.terms(record.ask);
+        let Some(at) = self.workers.get_mut(worker) else { return worker };
+        let assigned = at.processing.swap_remove(place);
+        if let Some(moved) = at.processing.get(place) {
+            self.tasks[moved.task.index()].processing_at = position(place);
+        }
+        if long_running {
+            at.long_running_count -= 1;
+        } else {
+            at.slots_used = at.slots_used.saturating_sub(terms.threads);
+        }
+        at.compute_ns = at.compute_ns.saturating_sub(assigned.cost_ns);
+        self.total_compute_ns = self.total_compute_ns.saturating_sub(assigned.cost_ns);
+        for (name, need) in &terms.resources {
+            let place = at.registration.resources.iter().position(|(has, _)| has == name);
+            if let Some(place) = place {
+                at.used_resources[place] = at.used_resources[place].saturating_sub(*need);
+            }
+        }
+        self.workers.emptiest.update(worker, self.workers.load_of(worker, self.seed));
+        for i in self.dependencies.range(task) {
+            let input = self.dependencies.values[i];
+            let record = &self.tasks[input.index()];
+            if !self.overflow.holds(record, worker) {
+                let nbytes = record.nbytes;
+                self.needs(worker, input, -1, nbytes);
+            }
+        }
+        worker
+    }
+
+    /// A task left its worker's pool: it takes neither slot nor time there.
+    pub(super) fn secede(&mut self, task: TaskId) {
+        let record = &mut self.tasks[task.index()];
+        record.flags.set(Flags::LONG_RUNNING);
+        let (worker, place) = (WorkerId(record.processing_on), record.processing_at as usize);
+        let threads = self.asks.terms(record.ask).threads;
+        let at = self.workers.at(worker);
+        let cost_ns = std::mem::take(&mut at.processing[place].cost_ns);
+        at.slots_used = at.slots_used.saturating_sub(threads);
+        at.long_running_count += 1;
+        at.compute_ns = at.compute_ns.saturating_sub(cost_ns);
+        self.total_compute_ns = self.total_compute_ns.saturating_sub(cost_ns);
+        self.workers.emptiest.update(worker, self.workers.load_of(worker, self.seed));
+    }
+
+    /// Expected duration of a task.
+    pub(super) fn duration_ns(&self, task: TaskId) -> u64 {
+        let record = &self.tasks[task.index()];
+        self.asks.terms(record.ask).time_ns.unwrap_or_else(|| {
+            let prefix = self.families.prefix_of(record) as usize;
+            self.families.prefixes[prefix].duration_ns(self.config.unknown_task_duration_ns)
+        })
+    }
+
+    /// Learns from the end of a run: duration and result size of the prefix, round trip.
+    pub(super) fn measure(&mut self, task: TaskId, result: &Output) {
+        let record = &self.tasks[task.index()];
+        let prefix = self.families.prefix_of(record);
+        let family = &mut self.families.prefixes[prefix as usize];
+        family.max_nbytes = family.max_nbytes.max(result.nbytes);
+        // The duration of a task that left its pool was told when it did.
+        let measures = !record.flags.has(Flags::LONG_RUNNING);
+        let first = measures && family.add_duration(result.duration_ns);
+        let others = family.states[TaskState::Processing as usize] > 1;
+        let place = record.processing_at as usize;
+        let worker = WorkerId(record.processing_on);
+        let assigned = self.workers.at(worker).processing[place];
+        if let Some(trip) = self.now.since(assigned.sent).checked_sub(result.duration_ns)
+            && assigned.at_once
+            && trip > 0
+        {
+            let sum = self.round_trip_ns * ROUND_TRIP_MEMORY + trip.min(*ROUND_TRIP_NS.end());
+            let average = sum / (ROUND_TRIP_MEMORY + 1);
+            self.round_trip_ns = average.clamp(*ROUND_TRIP_NS.start(), *ROUND_TRIP_NS.end());
+        }
+        if first && others {
+            self.reprice(prefix);
+        }
+    }
+
+    /// Corrects the shares of the tasks of a prefix that are out, now that its duration is known.
+    fn reprice(&mut self, prefix: u32) {
+        for index in 0..self.workers.emptiest.len() {
+            let worker = self.workers.emptiest.at(index);
+            for place in 0..self.workers.at(worker).processing.len() {
+                let task = self.workers.at(worker).processing[place].task;
+                let record = &self.tasks[task.index()];
+                let other = self.families.prefix_of(record) != prefix;
+                if other || record.flags.has(Flags::LONG_RUNNING) {
+                    continue;
+                }
+                let cost_ns = self.duration_ns(task);
+                let at = self.workers.at(worker);
+                let old = std::mem::replace(&mut at.processing[place].cost_ns, cost_ns);
+                at.compute_ns = at.compute_ns.saturating_sub(old).saturating_add(cost_ns);
+                self.total_compute_ns =
+                    self.total_compute_ns.saturating_sub(old).saturating_add(cost_ns);
+            }
+        }
+    }
+}
+
+/// Where to begin in a long list of holders, so that readers spread over them.
+const fn many_from(holder_count: usize, run: RunId) -> usize {
+    if holder_count > HOLDERS_TOLD {
+        (crate::rng::mix(run.0) % holder_count as u64) as usize
+    } else {
+        0
+    }
+}
+
+/// An error that the scheduler itself gives a task.
+pub(super) fn error(kind: &str, message: String) -> TaskError {
+    TaskError { kind: kind.to_owned(), message, traceback: String::new() }
+}

@@ -1,0 +1,199 @@
+//! A graph arrives: what nobody wants is left out, the rest becomes tasks.
+//!
+//! One graph a job. Its task numbers are the scheduler's, so that tables are made once, at their
+//! final size.
+
+use super::family::Families;
+use super::instruction::{SchedulerInstruction, SchedulerOut, position};
+use super::queue::RankSet;
+use super::task::{Edges, NONE, Task};
+use super::{GraphSubmission, SchedulerState, Span, TaskState, client};
+use crate::graph::Graph;
+use crate::ids::TaskId;
+
+impl SchedulerState {
+    /// update-graph
+    pub(super) fn on_update_graph(&mut self, submission: GraphSubmission, out: &mut SchedulerOut) {
+        self.idle_said = false;
+        let Some(bit) = self.clients.add(submission.client) else {
+            refuse(&submission, "there are too many clients", out);
+            return;
+        };
+        if let Err(reason) = self.check_submission(&submission) {
+            refuse(&submission, &reason, out);
+            return;
+        }
+        let GraphSubmission { graph, order, wanted, run_once, .. } = submission;
+        self.tasks = needed_tasks(&graph, wanted.iter().chain(&run_once));
+        for task in &wanted {
+            self.tasks[task.index()].who_wants |= bit;
+        }
+        for task in &run_once {
+            self.tasks[task.index()].who_wants |= client::FIRE_AND_FORGET;
+        }
+        self.link(&graph);
+        self.attribute(&graph);
+        self.rank(&order);
+        let known = &self.config.default_task_durations_ns;
+        self.families = Families::build(&graph, &mut self.tasks, known);
+        self.families.link(&self.tasks, &self.dependencies);
+        self.queued = RankSet::new(self.tasks.len());
+        self.graph = Some(graph);
+        self.counts = [0; 8];
+        for task in &self.tasks {
+            self.counts[task.state as usize] += 1;
+        }
+        // All of them are needed; the best comes first because it is recommended last.
+        self.recommended.reserve(self.counts[TaskState::Released as usize] as usize);
+        for rank in (0..self.ranked.len()).rev() {
+            let task = self.ranked[rank];
+            if self.tasks[task.index()].state == TaskState::Released {
+                self.recommend(task, TaskState::Waiting);
+            }
+        }
+    }
+
+    fn check_submission(&self, submission: &GraphSubmission) -> Result<(), String> {
+        let graph = &submission.graph;
+        if self.graph.is_some() {
+            return Err("the job has its graph already".to_owned());
+        }
+        let edges = u32::try_from(graph.inputs.values.len());
+        if edges.is_err() || u32::try_from(graph.len()).is_err_and(|_| true) {
+            return Err("the graph has more than 2^32 - 1 tasks or edges".to_owned());
+        }
+        let wanted = submission.wanted.iter().chain(&submission.run_once);
+        if let Some(task) = wanted.into_iter().find(|task| task.index() >= graph.len()) {
+            return Err(format!("task {} is not in the graph", task.0));
+        }
+        let mut seen = vec![false; graph.len()];
+        let in_order = |place: &u32| {
+            let slot = seen.get_mut(*place as usize);
+            slot.is_some_and(|seen| !std::mem::replace(seen, true))
+        };
+        if submission.order.len() != graph.len() || !submission.order.iter().all(in_order) {
+            return Err("the static order is not a permutation of the tasks".to_owned());
+        }
+        Ok(())
+    }
+
+    /// Rows of distinct inputs, and of dependents, of the tasks that are needed.
+    fn link(&mut self, graph: &Graph) {
+        let count = graph.len();
+        let mut inputs = Edges { offsets: Vec::with_capacity(count + 1), values: Vec::new() };
+        inputs.values.reserve_exact(graph.inputs.values.len());
+        inputs.offsets.push(0);
+        let mut seen_by = vec![NONE; count];
+        for index in 0..count {
+            let task = TaskId::from_index(index);
+            if self.tasks[index].state != TaskState::Forgotten {
+                for input in graph.inputs.row(task) {
+                    if seen_by[input.index()] != task.0 {
+                        seen_by[input.index()] = task.0;
+                        inputs.values.push(*input);
+                        self.tasks[input.index()].live_dependents += 1;
+                    }
+                }
+            }
+            inputs.offsets.push(position(inputs.values.len()));
+        }
+        inputs.values.shrink_to_fit();
+        self.dependents = transpose(&inputs, count);
+        self.dependencies = inputs;
+    }
+
+    /// What users attached to tasks.
+    fn attribute(&mut self, graph: &Graph) {
+        let default_retries = self.config.default_retries;
+        for task in &mut self.tasks {
+            task.retries = default_retries;
+        }
+        let asks = self.asks.intern(graph.attributes.iter().map(|(_, attributes)| attributes));
+        for ((task, attributes), ask) in graph.attributes.iter().zip(asks) {
+            let record = &mut self.tasks[task.index()];
+            record.ask = ask;
+            record.user = attributes.priority.unwrap_or(0).saturating_neg();
+            record.retries = attributes.retries.unwrap_or(default_retries);
+        }
+    }
+
+    /// Ranks all tasks: the user's priority first, then the static order.
+    fn rank(&mut self, order: &[u32]) {
+        for (task, place) in self.tasks.iter_mut().zip(order) {
+            task.order = *place;
+        }
+        self.ranked = vec![TaskId(0); order.len()];
+        for (index, place) in order.iter().enumerate() {
+            self.ranked[*place as usize] = TaskId::from_index(index);
+        }
+        if self.tasks.iter().any(|task| task.user != 0) {
+            let tasks = &self.tasks;
+            self.ranked.sort_by_key(|task| tasks[task.index()].user);
+        }
+        for (rank, task) in self.ranked.iter().enumerate() {
+            self.tasks[task.index()].rank = position(rank);
+        }
+    }
+}
+
+/// A record for each task of the graph: released when a wanted task needs it, else forgotten.
+fn needed_tasks<'a>(graph: &Graph, wanted: impl Iterator<Item = &'a TaskId>) -> Vec<Task> {
+    let mut tasks = vec![Task::UNKNOWN; graph.len()];
+    let mut open = Vec::new();
+    for task in wanted {
+        need(*task, &mut tasks, &mut open);
+        while let Some(task) = open.pop() {
+            for input in graph.inputs.row(task) {
+                need(*input, &mut tasks, &mut open);
+            }
+        }
+    }
+    tasks
+}
+
+fn need(task: TaskId, tasks: &mut [Task], open: &mut Vec<TaskId>) {
+    let state = &mut tasks[task.index()].state;
+    if *state == TaskState::Forgotten {
+        *state = TaskState::Released;
+        open.push(task);
+    }
+}
+
+/// Tasks that a set of wanted tasks needs, themselves included: true for each of them.
+pub(super) fn needed(graph: &Graph, submission: &GraphSubmission) -> Vec<bool> {
+    let inside = |task: &&TaskId| task.index() < graph.len();
+    let wanted = submission.wanted.iter().chain(&submission.run_once).filter(inside);
+    let tasks = needed_tasks(graph, wanted);
+    tasks.iter().map(|task| task.state == TaskState::Released).collect()
+}
+
+/// The rows of the opposite direction.
+fn transpose(edges: &Edges, count: usize) -> Edges {
+    let mut offsets = vec![0_u32; count + 1];
+    for target in &edges.values {
+        offsets[target.index() + 1] += 1;
+    }
+    for index in 0..count {
+        offsets[index + 1] += offsets[index];
+    }
+    let mut next = offsets.clone();
+    let mut values = vec![TaskId(0); edges.values.len()];
+    for index in 0..count {
+        let task = TaskId::from_index(index);
+        for target in edges.row(task) {
+            let place = &mut next[target.index()];
+            values[*place as usize] = task;
+            *place += 1;
+        }
+    }
+    Edges { offsets, values }
+}
+
+/// The graph is not taken: everything that was wanted of it is cancelled.
+fn refuse(submission: &GraphSubmission, reason: &str, out: &mut SchedulerOut) {
+    let start = position(out.tasks.len());
+    out.tasks.extend(&submission.wanted);
+    let tasks = Span { start, end: position(out.tasks.len()) };
+    let (client, reason) = (submission.client, reason.to_owned());
+    out.instructions.push(SchedulerInstruction::CancelledKeys { client, tasks, reason });
+}

@@ -1,0 +1,5 @@
+//! Tests of the scheduler's state machine: a table test for each edge and each stale report, tests
+//! of placement and of failures, and random runs.
+
+mod cluster;
+mod runs;

@@ -1,0 +1,241 @@
+//! The record of one life of a worker, and the set of those that are there.
+//!
+//! `has_what` and `processing` are vectors; each task knows its place in them, so that entering and
+//! leaving is one step. Loads are integers that grow and shrink by the same amounts, so that they
+//! never drift. A removed worker leaves an empty place: its number is not used again.
+
+use super::emptiest::Emptiest;
+use crate::ids::{TaskId, WorkerId};
+use crate::messages::{WorkerRegistration, WorkerStatus};
+use crate::rng::mix;
+use crate::time::Time;
+use rustc_hash::FxHashMap;
+
+/// A task that a worker was sent.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Assigned {
+    pub(super) task: TaskId,
+    /// Its share of the occupancy, nanoseconds.
+    pub(super) cost_ns: u64,
+    /// When.
+    pub(super) sent: Time,
+    /// Nothing else was ahead of it: its end measures the round trip.
+    pub(super) at_once: bool,
+}
+
+/// What the scheduler knows of a worker.
+#[derive(Clone, Debug)]
+pub(super) struct Worker {
+    /// Slots, at least one. This and the limit are copies that every decision reads.
+    pub(super) nthreads: u32,
+    /// Bytes; 0 = unlimited.
+    pub(super) memory_limit_bytes: u64,
+    pub(super) status: WorkerStatus,
+    pub(super) registration: Box<WorkerRegistration>,
+    /// Results that it holds.
+    pub(super) has_what: Vec<TaskId>,
+    /// Their sizes together.
+    pub(super) nbytes: u64,
+    /// Tasks that it was sent.
+    pub(super) processing: Vec<Assigned>,
+    /// How many of them left its pool.
+    pub(super) long_running_count: u32,
+    /// Slots that the others take.
+    pub(super) slots_used: u32,
+    /// Slots that queuing fills by saturation alone.
+    pub(super) saturation_slots: u32,
+    /// Expected time of the tasks in its pool.
+    pub(super) compute_ns: u64,
+    /// Inputs of its tasks that are not there: how many tasks need each.
+    pub(super) needs_what: FxHashMap<TaskId, u32>,
+    /// Sizes of these inputs together.
+    pub(super) network_bytes: u64,
+    /// Resources that its tasks take, beside the totals of the registration.
+    pub(super) used_resources: Vec<u64>,
+    /// Scheduler clock minus worker clock, nanoseconds.
+    pub(super) time_delay_ns: i64,
+    /// Last heartbeat.
+    pub(super) last_seen: Time,
+    /// Resident bytes at that time.
+    pub(super) rss_bytes: u64,
+}
+
+impl Worker {
+    pub(super) fn new(registration: Box<WorkerRegistration>, saturation: f64, now: Time) -> Self {
+        let used_resources = vec![0; registration.resources.len()];
+        Self {
+            nthreads: registration.nthreads.max(1),
+            memory_limit_bytes: registration.memory_limit_bytes,
+            status: WorkerStatus::Running,
+            saturation_slots: saturation_slots(registration.nthreads, saturation),
+            registration,
+            has_what: Vec::new(),
+            nbytes: 0,
+            processing: Vec::new(),
+            long_running_count: 0,
+            slots_used: 0,
+            compute_ns: 0,
+            needs_what: FxHashMap::default(),
+            network_bytes: 0,
+            used_resources,
+            time_delay_ns: 0,
+            last_seen: now,
+            rss_bytes: 0,
+        }
+    }
+
+    /// Expected time until it has done what it was sent, on one thread.
+    pub(super) fn occupancy_ns(&self, bandwidth: u64) -> u64 {
+        self.compute_ns.saturating_add(transfer_ns(self.network_bytes, bandwidth))
+    }
+
+    /// Its place among the running workers: slots used a thread, then a seeded hash.
+    pub(super) fn load(&self, worker: WorkerId, seed: u64) -> u64 {
+        const FRACTION_BITS: u32 = 20;
+        let scaled = (u64::from(self.slots_used) << FRACTION_BITS) / u64::from(self.nthreads);
+        let load = u32::try_from(scaled).unwrap_or(u32::MAX);
+        let tie = mix(seed ^ u64::from(worker.0)) >> 32;
+        (u64::from(load) << 32) | tie
+    }
+}
+
+/// Nanoseconds that bytes take at a bandwidth in bytes a second.
+pub(super) fn transfer_ns(nbytes: u64, bandwidth: u64) -> u64 {
+    const NS: u128 = crate::config::SECOND_NS as u128;
+    let ns = u128::from(nbytes) * NS / u128::from(bandwidth.max(1));
+    u64::try_from(ns).unwrap_or(u64::MAX)
+}
+
+/// Slots that root-ish tasks may fill: one task lies ready beyond those that run.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "the conversion saturates, and a negative saturation means none"
+)]
+fn saturation_slots(nthreads: u32, saturation: f64) -> u32 {
+    let nthreads = nthreads.max(1);
+    ((saturation * f64::from(nthreads)).ceil() as u32).max(nthreads.saturating_add(1))
+}
+
+/// The workers that are there.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Workers {
+    table: Vec<Option<Worker>>,
+    len: usize,
+    /// Changes whenever a worker comes or goes.
+    version: u64,
+    names: FxHashMap<String, WorkerId>,
+    addresses: FxHashMap<String, WorkerId>,
+    /// Those that run.
+    pub(super) emptiest: Emptiest,
+    /// Their threads together.
+    pub(super) running_nthreads: u64,
+    /// Threads of all.
+    pub(super) nthreads: u64,
+}
+
+impl Workers {
+    pub(super) fn get(&self, worker: WorkerId) -> Option<&Worker> {
+        self.table.get(worker.index())?.as_ref()
+    }
+
+    pub(super) fn get_mut(&mut self, worker: WorkerId) -> Option<&mut Worker> {
+        self.table.get_mut(worker.index())?.as_mut()
+    }
+
+    /// The record of a worker that a task or a result is at.
+    pub(super) fn at(&mut self, worker: WorkerId) -> &mut Worker {
+        self.get_mut(worker).expect("tasks and results are only at workers that are there")
+    }
+
+    pub(super) fn contains(&self, worker: WorkerId) -> bool {
+        self.get(worker).is_some()
+    }
+
+    pub(super) const fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Number of the current set of workers; never 0 once a worker came.
+    pub(super) const fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// By number.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (WorkerId, &Worker)> {
+        let rows = self.table.iter().enumerate();
+        rows.filter_map(|(index, row)| Some((WorkerId::from_index(index), row.as_ref()?)))
+    }
+
+    /// The worker with a name.
+    pub(super) fn named(&self, name: &str) -> Option<WorkerId> {
+        self.names.get(name).copied()
+    }
+
+    /// The worker at an address.
+    pub(super) fn at_address(&self, address: &str) -> Option<WorkerId> {
+        self.addresses.get(address).copied()
+    }
+
+    /// Registers a worker that runs; its number, name and addresses are new.
+    pub(super) fn insert(&mut self, id: WorkerId, worker: Worker, seed: u64) {
+        if self.table.len() <= id.index() {
+            self.table.resize_with(id.index() + 1, || None);
+        }
+        self.names.insert(worker.registration.name.clone(), id);
+        for address in &worker.registration.addresses {
+            self.addresses.insert(address.clone(), id);
+        }
+        self.nthreads += u64::from(worker.nthreads);
+        self.running_nthreads += u64::from(worker.nthreads);
+        self.emptiest.insert(id, worker.load(id, seed));
+        self.table[id.index()] = Some(worker);
+        self.len += 1;
+        self.version += 1;
+    }
+
+    /// Its place among the running workers.
+    pub(super) fn load_of(&self, id: WorkerId, seed: u64) -> u64 {
+        self.get(id).map_or(0, |worker| worker.load(id, seed))
+    }
+
+    /// Takes a worker out of every register.
+    pub(super) fn remove(&mut self, id: WorkerId) -> Option<Worker> {
+        self.stop(id);
+        let worker = self.table.get_mut(id.index())?.take()?;
+        self.names.remove(&worker.registration.name);
+        for address in &worker.registration.addresses {
+            self.addresses.remove(address);
+        }
+        self.nthreads -= u64::from(worker.nthreads);
+        self.len -= 1;
+        self.version += 1;
+        Some(worker)
+    }
+
+    /// The worker takes tasks again.
+    pub(super) fn run(&mut self, id: WorkerId, seed: u64) {
+        let Some(worker) = self.get(id) else { return };
+        if !self.emptiest.contains(id) {
+            let (load, nthreads) = (worker.load(id, seed), u64::from(worker.nthreads));
+            self.emptiest.insert(id, load);
+            self.running_nthreads += nthreads;
+        }
+    }
+
+    /// The worker takes no tasks.
+    pub(super) fn stop(&mut self, id: WorkerId) {
+        let Some(nthreads) = self.get(id).map(|worker| u64::from(worker.nthreads)) else {
+            return;
+        };
+        if self.emptiest.contains(id) {
+            self.emptiest.remove(id);
+            self.running_nthreads -= nthreads;
+        }
+    }
+
+    /// Registers for names and addresses, for checks.
+    pub(super) fn register_sizes(&self) -> (usize, usize) {
+        (self.names.len(), self.addresses.len())
+    }
+}

@@ -1,0 +1,273 @@
+//! Stimuli about workers: one comes, is lost, pauses, reports its vitals; timers.
+
+use super::instruction::{SchedulerInstruction, SchedulerOut};
+use super::processing::error;
+use super::task::Flags;
+use super::worker::Worker;
+use super::{SchedulerState, TaskState};
+use crate::config::{MILLISECOND_NS, SECOND_NS};
+use crate::ids::{RunId, TaskId, WorkerId};
+use crate::messages::{WorkerRegistration, WorkerStatus};
+use crate::time::Time;
+
+/// Why and how a worker was lost.
+#[derive(Clone, Debug)]
+pub(super) struct Loss {
+    pub(super) expected: bool,
+    pub(super) executing: Option<Vec<(TaskId, RunId)>>,
+    pub(super) reason: String,
+}
+
+impl Loss {
+    /// The task was on a thread of the worker, as far as anybody knows.
+    fn interrupted(&self, task: TaskId, run: RunId) -> bool {
+        !self.expected
+            && self.executing.as_ref().is_none_or(|executing| executing.contains(&(task, run)))
+    }
+}
+
+/// What a heartbeat tells about the worker itself.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Vitals {
+    pub(super) worker_now_ns: u64,
+    pub(super) bandwidth: u64,
+    pub(super) rss_bytes: u64,
+}
+
+impl SchedulerState {
+    /// add-worker
+    pub(super) fn on_add_worker(
+        &mut self,
+        worker: WorkerId,
+        registration: Box<WorkerRegistration>,
+        out: &mut SchedulerOut,
+    ) {
+        let predecessor = match self.predecessor(worker, &registration) {
+            Ok(predecessor) => predecessor,
+            Err(reason) => {
+                out.instructions.push(SchedulerInstruction::RefuseWorker { worker, reason });
+                return;
+            }
+        };
+        if let Some(old) = predecessor {
+            let reason = "its supervisor started it again".to_owned();
+            self.on_remove_worker(old, &Loss { expected: false, executing: None, reason }, out);
+        }
+        let record = Worker::new(registration, self.config.worker_saturation, self.now);
+        self.workers.insert(worker, record, self.seed);
+        let heartbeat_ns = heartbeat_ns(self.workers.len());
+        out.instructions.push(SchedulerInstruction::AcceptWorker { worker, heartbeat_ns });
+        self.try_unrunnable(worker);
+    }
+
+    /// The earlier life of a worker that starts again, or why the worker cannot be had.
+    fn predecessor(
+        &self,
+        worker: WorkerId,
+        registration: &WorkerRegistration,
+    ) -> Result<Option<WorkerId>, String> {
+        if self.workers.contains(worker) {
+            return Err(format!("worker number {} is taken", worker.0));
+        }
+        let namesake = self.workers.named(&registration.name);
+        let restarted = namesake.filter(|old| {
+            self.workers.get(*old).is_some_and(|old| {
+                registration.nanny != 0
+                    && old.registration.nanny == registration.nanny
+                    && old.registration.server_id != registration.server_id
+            })
+        });
+        if let Some(other) = namesake.filter(|_| restarted.is_none()) {
+            let other = self.describe_worker(other);
+            return Err(format!("the name {} is taken by {other}", registration.name));
+        }
+        for address in &registration.addresses {
+            let other = self.workers.at_address(address);
+            if let Some(other) = other.filter(|other| Some(*other) != restarted) {
+                let other = self.describe_worker(other);
+                return Err(format!("the address {address} is taken by {other}"));
+            }
+        }
+        Ok(restarted)
+    }
+
+    fn describe_worker(&self, worker: WorkerId) -> String {
+        self.workers.get(worker).map_or_else(String::new, |worker| {
+            let registration = &worker.registration;
+            let (name, host, pid) = (&registration.name, &registration.host, registration.pid);
+            format!("worker {name} (process {pid} on {host})")
+        })
+    }
+
+    /// A worker came, or runs again: tasks that only it may serve are tried.
+    fn try_unrunnable(&mut self, worker: WorkerId) {
+        let Some(record) = self.workers.get(worker) else { return };
+        let serves = |task: &TaskId| {
+            let terms = self.asks.terms(self.tasks[task.index()].ask);
+            let named = terms.allow_other_workers || terms.names(&record.registration);
+            named && terms.fits(&record.registration)
+        };
+        let tasks = self.unrunnable.iter().map(|(task, _)| task);
+        let mut tasks: Vec<TaskId> = tasks.filter(serves).collect();
+        self.recommend_best_last(&mut tasks, TaskState::Processing);
+    }
+
+    /// remove-worker: first out of every register, then its tasks and results in one drain, then
+    /// the others are told.
+    pub(super) fn on_remove_worker(
+        &mut self,
+        worker: WorkerId,
+        loss: &Loss,
+        out: &mut SchedulerOut,
+    ) {
+        let Some(record) = self.workers.remove(worker) else { return };
+        self.total_compute_ns = self.total_compute_ns.saturating_sub(record.compute_ns);
+        let rank = |state: &Self, task: TaskId| std::cmp::Reverse(state.tasks[task.index()].rank);
+        let mut processing: Vec<TaskId> = record.processing.iter().map(|one| one.task).collect();
+        processing.sort_unstable_by_key(|task| rank(self, *task));
+        for task in processing {
+            self.lose_run(task, &record.registration, loss);
+        }
+        let mut results = record.has_what;
+        results.sort_unstable_by_key(|task| rank(self, *task));
+        for task in results {
+            let held = &mut self.tasks[task.index()];
+            self.overflow.remove(held, worker);
+            if !held.is_held() {
+                self.recommend(task, TaskState::Released);
+            }
+        }
+        self.drain(out);
+        for (other, _) in self.workers.iter() {
+            out.instructions
+                .push(SchedulerInstruction::RemoveWorker { worker: other, gone: worker });
+        }
+    }
+
+    /// A task's worker was lost: it runs elsewhere, or has killed too many workers.
+    fn lose_run(&mut self, task: TaskId, at: &WorkerRegistration, loss: &Loss) {
+        let record = &mut self.tasks[task.index()];
+        if !loss.interrupted(task, record.run_id) {
+            self.recommend(task, TaskState::Released);
+            return;
+        }
+        record.attempt = record.attempt.saturating_add(1);
+        record.suspicious = record.suspicious.saturating_add(1);
+        record.flags.set(Flags::STARTED);
+        let deaths = record.suspicious;
+        if deaths <= self.config.allowed_failures {
+            self.recommend(task, TaskState::Released);
+            return;
+        }
+        let (name, host, reason) = (&at.name, &at.host, &loss.reason);
+        let message = format!(
+            "{deaths} workers died while they ran {}, the last was worker {name} on {host} \
+             ({reason}); scheduler.allowed-failures is {}",
+            self.key_of(task),
+            self.config.allowed_failures
+        );
+        self.blame_itself(task, None, error("KilledWorker", message));
+        self.recommend(task, TaskState::Erred);
+    }
+
+    /// worker-status-change
+    pub(super) fn on_worker_status_change(&mut self, worker: WorkerId, status: WorkerStatus) {
+        let Some(record) = self.workers.get_mut(worker) else { return };
+        record.status = status;
+        if status == WorkerStatus::Running {
+            self.workers.run(worker, self.seed);
+            self.try_unrunnable(worker);
+        } else {
+            self.workers.stop(worker);
+        }
+    }
+
+    /// heartbeat
+    pub(super) fn on_heartbeat(
+        &mut self,
+        worker: WorkerId,
+        vitals: Vitals,
+        executing: &[(TaskId, u64)],
+    ) {
+        let count = self.workers.len() as u64;
+        let Some(record) = self.workers.get_mut(worker) else { return };
+        record.last_seen = self.now;
+        record.rss_bytes = vitals.rss_bytes;
+        record.time_delay_ns = self.now.0.wrapping_sub(vitals.worker_now_ns).cast_signed();
+        if vitals.bandwidth > 0 {
+            let kept = self.bandwidth - self.bandwidth / count;
+            self.bandwidth = kept.saturating_add(vitals.bandwidth / count).max(1);
+        }
+        for &(task, so_far_ns) in executing {
+            let Some(record) = self.known(task) else { continue };
+            if record.worker() == Some(worker) && !record.flags.has(Flags::LONG_RUNNING) {
+                let prefix = self.families.prefix_of(record) as usize;
+                self.families.prefixes[prefix].add_running(so_far_ns);
+            }
+        }
+    }
+
+    /// A timer is due: what no worker served for too long errs.
+    pub(super) fn on_timeout(&mut self) {
+        self.timer = None;
+        let Some((arrived, limit)) = self.no_workers_limit() else { return };
+        let due = |since: Time| since.max(arrived).after_ns(limit) <= self.now;
+        let mut late: Vec<TaskId> =
+            self.unrunnable.iter().filter(|(_, since)| due(*since)).map(|(task, _)| task).collect();
+        if self.stopped.is_some_and(due) {
+            let queued = |task: &&TaskId| self.queued.contains(self.tasks[task.index()].rank);
+            late.extend(self.ranked.iter().filter(queued));
+        }
+        for task in &late {
+            let terms = self.asks.terms(self.tasks[task.index()].ask);
+            let seconds = limit / SECOND_NS;
+            let error = if self.workers.emptiest.len() == 0 {
+                let message = format!("no worker ran for {seconds} s (no-workers-timeout)");
+                error("NoWorkerError", message)
+            } else {
+                let asks = terms.describe();
+                let message = format!(
+                    "the task asks for {asks}, and no such worker ran for {seconds} s \
+                     (no-workers-timeout)"
+                );
+                error("NoValidWorkerError", message)
+            };
+            self.blame_itself(*task, None, error);
+        }
+        self.recommend_best_last(&mut late, TaskState::Erred);
+    }
+
+    /// From when on tasks may be given up, and after how long; none while workers may still come.
+    fn no_workers_limit(&self) -> Option<(Time, u64)> {
+        let limit = self.config.no_workers_timeout_ns;
+        Some((self.arrived?, limit)).filter(|_| limit > 0)
+    }
+
+    /// Asks for a timer for the earliest deadline, when the driver holds none that is early enough.
+    pub(super) fn set_timer(&mut self, out: &mut SchedulerOut) {
+        if self.workers.emptiest.len() > 0 {
+            self.stopped = None;
+        } else {
+            self.stopped.get_or_insert(self.now);
+        }
+        let Some((arrived, limit)) = self.no_workers_limit() else { return };
+        let oldest = self.unrunnable.iter().next().map(|(_, since)| since);
+        let stopped = self.stopped.filter(|_| self.queued.len() > 0);
+        let Some(since) = oldest.into_iter().chain(stopped).min() else { return };
+        let due = since.max(arrived).after_ns(limit);
+        if self.timer.is_none_or(|timer| due < timer) {
+            self.timer = Some(due);
+            out.instructions.push(SchedulerInstruction::SetTimer(due));
+        }
+    }
+}
+
+/// How often a worker reports its vitals: the more workers, the less often.
+const fn heartbeat_ns(worker_count: usize) -> u64 {
+    match worker_count {
+        0..=10 => 500 * MILLISECOND_NS,
+        11..50 => SECOND_NS,
+        50..200 => 2 * SECOND_NS,
+        _ => SECOND_NS + worker_count as u64 * SECOND_NS / 200,
+    }
+}

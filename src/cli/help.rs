@@ -1,0 +1,80 @@
+//! Texts of the help: examples for every command, the environment, the settings.
+
+use clap::Command;
+use rdask_core::config::{Config, NAMES};
+use std::fmt::Write;
+
+/// Below the options of the whole program.
+pub(super) const TOP: &str = "\
+Examples:
+  rdask-hpc graph.bin                          run on this machine
+  mpirun -n 4 rdask-hpc graph.bin              rank 0 schedules, three ranks work
+  srun rdask-hpc graph.bin --output results    the same in a batch script
+  rdask-hpc graph import graph.json -o graph.bin
+  rdask-hpc topology --ranks 4
+
+Environment:
+  RDASK_<OPTION>     each option of a run, such as RDASK_MEMORY_LIMIT=4GiB
+  RDASK_<SETTING>    each setting, such as RDASK_SCHEDULER__WORKER_SATURATION=inf
+  RDASK_MPI_SHIM     the MPI shim to open, instead of the one beside the binary
+  An option is taken from its flag, the environment, the --config file,
+  ~/.config/rdask-hpc.toml or /etc/rdask-hpc.toml, whichever says it first.
+
+Exit codes: 0 all results are there, 1 a task failed, 2 graph, option or configuration
+is wrong, 3 the cluster failed or a signal stopped the run.
+`rdask-hpc --help-all` shows rare options and all settings.";
+
+/// Below `run`.
+pub(super) const RUN: &str = "\
+Examples:
+  rdask-hpc run graph.bin --workers 2 --threads 4
+  rdask-hpc run graph.json --output results --overwrite --json
+  rdask-hpc run - --events events.jsonl < graph.bin
+  rdask-hpc run graph.bin --set scheduler.worker-saturation=inf";
+
+/// Below `graph`.
+pub(super) const GRAPH: &str = "\
+Examples:
+  rdask-hpc graph import graph.json -o graph.bin
+  rdask-hpc graph export graph.bin -o -
+  rdask-hpc graph info graph.bin --json
+  rdask-hpc graph validate graph.json
+  rdask-hpc graph dot graph.bin | dot -Tsvg > graph.svg";
+
+/// Below `topology`.
+pub(super) const TOPOLOGY: &str = "\
+Examples:
+  rdask-hpc topology
+  rdask-hpc topology --ranks 4 --scheduler-here yes
+  rdask-hpc topology --allowed 0-7 --json
+  rdask-hpc topology --synthetic 'package:2 numa:2 core:8 pu:2' --ranks 5";
+
+/// The help with rare options and all settings.
+pub(super) fn all(command: Command) -> String {
+    let mut command =
+        command.mut_args(
+            |argument| if argument.is_positional() { argument } else { argument.hide(false) },
+        );
+    let mut text = command.render_help().to_string();
+    let _infallible = write!(text, "\n\nSettings (--set NAME=VALUE):\n{}", settings());
+    text
+}
+
+/// One line and a sentence for each setting.
+fn settings() -> String {
+    let defaults = Config::default();
+    let mut text = String::new();
+    for setting in NAMES {
+        let default = defaults.value(setting.name).unwrap_or_default();
+        let default = if default.is_empty() { "none" } else { default.as_str() };
+        let name = setting.name;
+        let unit = setting.unit.name();
+        // Writing to a string cannot fail.
+        let _infallible = writeln!(
+            text,
+            "  {name}  <{unit}> [default: {default}]\n          {}",
+            setting.sentence
+        );
+    }
+    text
+}

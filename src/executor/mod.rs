@@ -1,0 +1,124 @@
+//! Running tasks: what a run is, how it is done, and the threads that do it.
+//!
+//! ```text
+//!   worker shell ── Run ──▶ queue of a NUMA node ──▶ thread ── Outcome ──▶ worker shell
+//!                                                      ▲                        │
+//!                                                      └── the next Run at once ┘
+//! ```
+//! A thread that ends a run reports it itself and takes the run that follows from it along, so that
+//! a busy thread is never woken. A kernel's panic becomes the task's error.
+
+mod pool;
+
+pub use pool::{Pool, PoolOptions, Seat, Submitter};
+
+use crate::kernels::{Context, Kernel};
+use rdask_core::ids::{RunId, TaskId};
+use rdask_core::messages::TaskError;
+use rdask_store::{Sealed, Store};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// One run of a task, with everything that it needs.
+#[derive(Debug)]
+pub struct Run {
+    /// The task.
+    pub task: TaskId,
+    /// Which run.
+    pub run_id: RunId,
+    /// Runs that failed or died before.
+    pub attempt: u32,
+    /// What to compute.
+    pub kernel: Arc<Kernel>,
+    /// Arguments in order.
+    pub inputs: Vec<Sealed>,
+    /// Slots it holds.
+    pub threads: u32,
+    /// Fails after this long; 0 = never.
+    pub timeout_ns: u64,
+    /// For memory that must be waited for; smaller is served first.
+    pub priority: u64,
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The task.
+    pub task: TaskId,
+    /// Which run.
+    pub run_id: RunId,
+    /// The result or the error, as data.
+    pub result: Result<Sealed, TaskError>,
+    /// Thread that ran it.
+    pub thread: u32,
+    /// Around the kernel only.
+    pub started: Instant,
+    /// See `started`.
+    pub stopped: Instant,
+}
+
+/// What all runs of a worker share.
+#[derive(Debug)]
+pub struct Surroundings {
+    /// Where results are allocated.
+    pub store: Store,
+    /// Rank of the worker.
+    pub rank: i64,
+    /// Folder that relative paths refer to.
+    pub working_directory: Box<Path>,
+}
+
+/// Runs a task on the calling thread.
+pub fn execute(run: Run, around: &Surroundings, thread: u32) -> Outcome {
+    let Run { task, run_id, attempt, kernel, inputs, threads, timeout_ns, priority } = run;
+    let context = Context {
+        store: &around.store,
+        priority,
+        threads,
+        attempt,
+        rank: around.rank,
+        working_directory: &around.working_directory,
+    };
+    let activity = around.store.activity();
+    let started = Instant::now();
+    let result = catch_unwind(AssertUnwindSafe(|| kernel.run(&context, &inputs)));
+    let stopped = Instant::now();
+    // The inputs' pins end before the scheduler hears of the result: it may free them at once.
+    drop(inputs);
+    drop(activity);
+    let result = match result {
+        Ok(result) => result,
+        Err(panic) => Err(panicked(&*panic)),
+    };
+    let took = stopped.duration_since(started);
+    let result = if timeout_ns != 0 && took.as_nanos() > u128::from(timeout_ns) {
+        Err(timed_out(took.as_secs_f64(), timeout_ns))
+    } else {
+        result
+    };
+    Outcome { task, run_id, result, thread, started, stopped }
+}
+
+fn panicked(panic: &(dyn std::any::Any + Send)) -> TaskError {
+    let message = panic
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "no message".to_owned());
+    TaskError {
+        kind: "InternalError".to_owned(),
+        message: format!("the kernel panicked: {message}"),
+        traceback: String::new(),
+    }
+}
+
+fn timed_out(took_s: f64, timeout_ns: u64) -> TaskError {
+    let limit_s = std::time::Duration::from_nanos(timeout_ns).as_secs_f64();
+    TaskError {
+        kind: "TimeoutError".to_owned(),
+        message: format!("took {took_s:.3} s, its time-out is {limit_s:.3} s"),
+        traceback: String::new(),
+    }
+}

@@ -1,0 +1,5 @@
+//! What a run shows of itself: log, progress, event file. All to stderr or to files, never stdout.
+
+pub mod events;
+pub mod log;
+pub mod progress;

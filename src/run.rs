@@ -1,0 +1,96 @@
+//! One run from its options to its exit code: `rdask-hpc GRAPH`.
+//!
+//! Every rank comes through here. Rank 0 reads the options for all; the others do what its plan
+//! says. Whatever is wrong with flags, graph or output folder ends the run with 2 before a task
+//! begins, with one message from rank 0.
+
+use crate::config::{Bind, MemoryLimit, Rank0, RunOptions};
+use crate::role::Request;
+use crate::supervisor::{self, Outcome};
+use crate::user_error::UserError;
+use rdask_launcher::assign::LaunchOptions;
+use rdask_launcher::bootstrap::Wishes;
+use rdask_launcher::{limits, plan};
+use std::path::Path;
+use std::time::Duration;
+
+/// Runs a graph and returns the exit code of the process.
+#[must_use]
+pub fn run(options: RunOptions, graph: &Path) -> i32 {
+    let launcher = options.launcher.clone();
+    let Outcome { code, message } =
+        supervisor::launch(launcher.as_deref(), || wishes(options, graph));
+    if let Some(message) = message {
+        tell(&message);
+    }
+    code
+}
+
+#[expect(clippy::print_stderr, reason = "the command's last words")]
+fn tell(message: &str) {
+    eprintln!("{message}");
+}
+
+/// What rank 0 wants of the launch.
+fn wishes(options: RunOptions, graph: &Path) -> Result<Wishes, String> {
+    let graph = graph.to_str().ok_or_else(|| {
+        UserError::new("the path of the graph is not UTF-8", graph.display().to_string())
+            .help("rename the file")
+            .to_string()
+    })?;
+    look_at(&options, graph).map_err(|error| error.to_string())?;
+    let launch = LaunchOptions {
+        workers: options.workers,
+        threads: options.threads,
+        bind: bind(options.bind),
+        rank0_both: options.rank0 == Rank0::Both,
+        scheduler_cores: options.scheduler_cores,
+        memory_limit: memory_limit(options.memory_limit),
+        local_directory: options.local_directory.clone(),
+        interface: options.interface.clone(),
+        death_timeout: Duration::from_nanos(options.death_timeout_ns),
+        task_count: 0,
+    };
+    let request = Request { options, graph: graph.to_owned() };
+    let options = serde_json::to_string(&request).map_err(|error| error.to_string())?;
+    Ok(Wishes { launch, options })
+}
+
+/// What can be seen before any other process exists: the scheduler's child reads the graph whole.
+fn look_at(options: &RunOptions, graph: &str) -> Result<(), UserError> {
+    if graph == "-" {
+        return Ok(());
+    }
+    let path = options.working_directory.join(graph);
+    let fault = |what: String| {
+        UserError::new(what, path.display().to_string())
+            .help("give the path of a graph.bin or a .json file, or - for the standard input")
+    };
+    let metadata = std::fs::metadata(&path)
+        .map_err(|error| fault(format!("the graph cannot be read: {error}")))?;
+    if metadata.is_dir() {
+        return Err(fault("the graph is a folder".to_owned()));
+    }
+    Ok(())
+}
+
+const fn bind(bind: Bind) -> plan::Bind {
+    match bind {
+        Bind::Auto => plan::Bind::Auto,
+        Bind::None => plan::Bind::None,
+        Bind::Core => plan::Bind::Core,
+        Bind::Numa => plan::Bind::Numa,
+        Bind::Package => plan::Bind::Package,
+    }
+}
+
+fn memory_limit(limit: MemoryLimit) -> limits::MemoryLimit {
+    match limit {
+        MemoryLimit::Auto => limits::MemoryLimit::Auto,
+        MemoryLimit::None => limits::MemoryLimit::None,
+        MemoryLimit::Bytes(bytes) => limits::MemoryLimit::Bytes(bytes),
+        MemoryLimit::Percent(percent) => {
+            limits::MemoryLimit::PercentOfShare((percent * 100.0).round() as u32)
+        }
+    }
+}

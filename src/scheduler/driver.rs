@@ -1,0 +1,434 @@
+//! The driver's loop: takes what comes, feeds the core, carries out its instructions.
+//!
+//! Invariant: all instructions of an event are carried out before the next event is taken.
+
+use super::closing::{Phase, Trouble};
+use super::deliver::Folder;
+use super::job::Job;
+use super::link::Link;
+use super::nannies::Nannies;
+use super::observe::Observer;
+use super::{Inbox, LoadedGraph, SchedulerOptions, Verdict, read};
+use crate::clock::Clock;
+use crate::user_error::UserError;
+use rdask_core::codec;
+use rdask_core::graph::Graph;
+use rdask_core::ids::{ClientId, RunId, TaskId, WorkerId};
+use rdask_core::messages::{
+    ComputeTask, Dependency, Needs, Priority, ToScheduler, ToWorker,
+};
+use rdask_core::scheduler::{
+    DependencyAt, GraphSubmission, SchedulerEvent, SchedulerInstruction, SchedulerOut,
+    SchedulerState, Span, TaskState,
+};
+use rdask_core::time::Time;
+use rdask_transport::{Batch, Channel, Role};
+use rustc_hash::FxHashMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
+
+/// The batch job among the core's clients.
+pub(super) const JOB: ClientId = ClientId(0);
+/// How often deadlines are looked at and progress is shown.
+const TICK: Duration = Duration::from_millis(250);
+/// Items taken from the inbox at once.
+const TAKE: usize = 256;
+
+/// What a connection is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Peer {
+    /// A worker; the number of its life is the connection's.
+    Worker,
+    /// A supervisor.
+    Nanny,
+}
+
+/// The scheduler on a real machine.
+pub(super) struct Driver {
+    pub(super) options: SchedulerOptions,
+    pub(super) clock: Clock,
+    pub(super) state: SchedulerState,
+    out: SchedulerOut,
+    inbox: mpsc::Sender<Inbox>,
+    next_connection: u32,
+    /// Who is behind a connection.
+    pub(super) connections: FxHashMap<u32, Peer>,
+    /// Channels of workers that have not registered yet.
+    pub(super) unregistered: FxHashMap<WorkerId, rdask_transport::ChannelSender>,
+    pub(super) links: FxHashMap<WorkerId, Link>,
+    pub(super) nannies: Nannies,
+    pub(super) graph: Option<Arc<Graph>>,
+    /// Run specs as they travel; encoded when first needed.
+    specs: Vec<Option<Vec<u8>>>,
+    pub(super) loaded: Option<Box<LoadedGraph>>,
+    pub(super) job: Job,
+    pub(super) folder: Option<Folder>,
+    pub(super) observer: Observer,
+    pub(super) phase: Phase,
+    timer: Option<Time>,
+    /// Beginning of this process's wait for workers.
+    pub(super) started: Instant,
+    /// When the graph was submitted, and the last result came.
+    pub(super) began: Option<Time>,
+    pub(super) last_result: Time,
+    /// Results that are whole in the output folder.
+    pub(super) outputs_written: u64,
+    /// Workers and the sum of their threads, when there were most.
+    pub(super) most_workers: (u64, u64),
+    pub(super) trouble: Trouble,
+    /// Failed tasks that the user was told of.
+    pub(super) reported: Vec<TaskId>,
+}
+
+impl Driver {
+    pub(super) fn new(
+        options: SchedulerOptions,
+        clock: Clock,
+        inbox: mpsc::Sender<Inbox>,
+    ) -> Result<Self, UserError> {
+        let state = SchedulerState::new(options.config.clone(), options.seed);
+        let nannies = Nannies::new(&options);
+        let observer = Observer::new(&options).map_err(|error| {
+            let path = options.events.as_deref().unwrap_or(Path::new("")).display().to_string();
+            UserError::new(format!("cannot write the event file: {error}"), path)
+                .help("choose another one with --events FILE")
+        })?;
+        Ok(Self {
+            state,
+            clock,
+            out: SchedulerOut::default(),
+            inbox,
+            next_connection: 0,
+            connections: FxHashMap::default(),
+            unregistered: FxHashMap::default(),
+            links: FxHashMap::default(),
+            nannies,
+            graph: None,
+            specs: Vec::new(),
+            loaded: None,
+            job: Job::default(),
+            folder: None,
+            observer,
+            phase: Phase::Starting,
+            timer: None,
+            started: Instant::now(),
+            began: None,
+            last_result: Time(0),
+            outputs_written: 0,
+            most_workers: (0, 0),
+            trouble: Trouble::default(),
+            reported: Vec::new(),
+            options,
+        })
+    }
+
+    pub(super) async fn run(mut self, mut receiver: mpsc::Receiver<Inbox>) -> Verdict {
+        self.handle(SchedulerEvent::AddClient(JOB));
+        let mut items = Vec::with_capacity(TAKE);
+        let mut next_tick = Instant::now() + TICK;
+        loop {
+            let deadline = self.timer.map_or(next_tick, |at| self.clock.instant(at).min(next_tick));
+            tokio::select! {
+                biased;
+                taken = receiver.recv_many(&mut items, TAKE) => debug_assert!(taken > 0),
+                () = tokio::time::sleep_until(deadline.into()) => {}
+            }
+            for item in items.drain(..) {
+                self.take(item);
+            }
+            let now = Instant::now();
+            if self.timer.is_some_and(|at| self.clock.instant(at) <= now) {
+                self.timer = None;
+                self.handle(SchedulerEvent::Timeout);
+            }
+            if next_tick <= now {
+                next_tick = now + TICK;
+                self.tick(now);
+            }
+            self.advance(now);
+            if let Phase::Ended(verdict) = &mut self.phase {
+                return std::mem::take(verdict);
+            }
+        }
+    }
+
+    fn take(&mut self, item: Inbox) {
+        match item {
+            Inbox::Connected(channel) => self.connect(channel),
+            Inbox::Frame(connection, batch) => match self.connections.get(&connection) {
+                Some(Peer::Worker) => self.on_worker_frame(WorkerId(connection), &batch),
+                Some(Peer::Nanny) => self.on_nanny_frame(connection, &batch),
+                None => {}
+            },
+            Inbox::Ended(connection, reason) => match self.connections.remove(&connection) {
+                Some(Peer::Worker) => self.on_worker_ended(WorkerId(connection), reason),
+                Some(Peer::Nanny) => self.on_nanny_ended(connection, &reason),
+                None => {}
+            },
+            Inbox::Drained(connection) => self.on_drained(WorkerId(connection)),
+            Inbox::Loaded(Ok(loaded)) => self.loaded = Some(loaded),
+            Inbox::Loaded(Err(error)) => self.refuse(&error.to_string(), error.help().as_deref()),
+            Inbox::Stop(reason) => self.stop(reason),
+        }
+    }
+
+    fn connect(&mut self, channel: Channel) {
+        let connection = self.next_connection;
+        let identity = &channel.peer().identity;
+        let peer = match identity.role {
+            Role::Worker => Peer::Worker,
+            Role::Nanny => Peer::Nanny,
+            Role::Scheduler | Role::Client => {
+                tracing::warn!(peer = %identity.label, "refused a connection in this role");
+                return;
+            }
+        };
+        self.next_connection += 1;
+        let (sender, receiver) = channel.split();
+        self.connections.insert(connection, peer);
+        match peer {
+            Peer::Worker => {
+                self.unregistered.insert(WorkerId(connection), sender);
+            }
+            Peer::Nanny => self.nannies.connect(connection, sender),
+        }
+        tokio::task::spawn_local(read(receiver, connection, self.inbox.clone()));
+    }
+
+    fn on_worker_frame(&mut self, worker: WorkerId, batch: &Batch) {
+        for body in batch.iter() {
+            match codec::decode::<ToScheduler>(body) {
+                Ok(message) => self.on_worker_message(worker, message),
+                Err(error) => {
+                    self.drop_worker(worker, &format!("sent what cannot be read: {error}"));
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Submits the graph.
+    pub(super) fn submit(&mut self, submission: GraphSubmission) {
+        self.specs = vec![None; submission.graph.specs.len()];
+        self.graph = Some(Arc::clone(&submission.graph));
+        let now = self.clock.now();
+        self.began = Some(now);
+        self.last_result = now;
+        let tasks = submission.graph.len() as u64;
+        self.handle(SchedulerEvent::UpdateGraph(Box::new(submission)));
+        let culled = self.state.count_in(TaskState::Forgotten);
+        self.observer.graph_begins(now, self.graph.as_ref(), tasks.saturating_sub(culled));
+    }
+
+    /// Feeds the core and carries out what it wants.
+    pub(super) fn handle(&mut self, event: SchedulerEvent) {
+        tracing::trace!(?event, "scheduler event");
+        let mut out = std::mem::take(&mut self.out);
+        out.clear();
+        self.state.handle(self.clock.now(), event, &mut out);
+        let mut reports = Vec::new();
+        for instruction in &out.instructions {
+            tracing::trace!(?instruction, "scheduler instruction");
+            self.carry_out(instruction, &out, &mut reports);
+        }
+        self.out = out;
+        for (client, report) in reports {
+            if client == JOB {
+                self.on_report(report);
+            }
+        }
+    }
+
+    fn carry_out(
+        &mut self,
+        instruction: &SchedulerInstruction,
+        out: &SchedulerOut,
+        reports: &mut Vec<(ClientId, Report)>,
+    ) {
+        use SchedulerInstruction as I;
+        match instruction {
+            I::ComputeTask { worker, task, run_id, attempt, priority, dependencies } => {
+                let sending =
+                    Sending { task: *task, run_id: *run_id, attempt: *attempt, priority: *priority };
+                self.compute_task(*worker, &sending, dependencies.of(&out.dependencies), out);
+            }
+            I::FreeKeys { worker, tasks } => {
+                self.send(*worker, &ToWorker::FreeKeys { tasks: tasks.of(&out.frees).to_vec() });
+            }
+            I::RemoveReplicas { worker, tasks } => {
+                let tasks = tasks.of(&out.tasks).to_vec();
+                self.send(*worker, &ToWorker::RemoveReplicas { tasks });
+            }
+            I::RefreshWhoHas { worker, who_has } => self.refresh(*worker, *who_has, out),
+            I::RemoveWorker { worker, gone } => {
+                self.send(*worker, &ToWorker::RemoveWorker { worker: *gone });
+            }
+            I::BadKeyAck { worker, task, peer } => {
+                self.send(*worker, &ToWorker::BadKeyAck { task: *task, peer: *peer });
+            }
+            I::AcceptWorker { worker, heartbeat_ns } => self.accept(*worker, *heartbeat_ns),
+            I::RefuseWorker { worker, reason } | I::CloseWorker { worker, reason } => {
+                self.send(*worker, &ToWorker::Close { reason: reason.clone() });
+            }
+            I::KeyInMemory { client, task } => {
+                reports.push((*client, Report::KeyInMemory(*task)));
+            }
+            I::TaskErred { client, task } => reports.push((*client, Report::TaskErred(*task))),
+            I::LostData { client, task } => reports.push((*client, Report::LostData(*task))),
+            I::TaskRetried { .. } | I::CancelledKeys { .. } => {}
+            I::Idle => reports.push((JOB, Report::Idle)),
+            I::SetTimer(at) => self.timer = Some(*at),
+            I::Warn(text) => tracing::warn!("{text}"),
+        }
+    }
+
+    /// Sends a message to a worker, if it is still there.
+    pub(super) fn send(&mut self, worker: WorkerId, message: &ToWorker) {
+        if let Some(link) = self.links.get_mut(&worker)
+            && link.outgoing.send(message)
+        {
+            self.await_drained(worker);
+        }
+    }
+
+    /// Has the driver told when a worker has read enough for its backlog to go on.
+    fn await_drained(&self, worker: WorkerId) {
+        let Some(link) = self.links.get(&worker) else { return };
+        let (drained, inbox) = (link.outgoing.drained(), self.inbox.clone());
+        tokio::task::spawn_local(async move {
+            drained.await;
+            // Nobody receives when the job is over.
+            let _over = inbox.send(Inbox::Drained(worker.0)).await;
+        });
+    }
+
+    fn on_drained(&mut self, worker: WorkerId) {
+        if let Some(link) = self.links.get_mut(&worker)
+            && link.outgoing.flush()
+        {
+            self.await_drained(worker);
+        }
+    }
+
+    fn compute_task(
+        &mut self,
+        worker: WorkerId,
+        sending: &Sending,
+        dependencies: &[DependencyAt],
+        out: &SchedulerOut,
+    ) {
+        let Some(graph) = self.graph.clone() else { return };
+        let task = sending.task;
+        for dependency in dependencies {
+            self.introduce(worker, dependency.holders.of(&out.holders));
+        }
+        let spec = graph.spec_of[task.index()];
+        let Some(link) = self.links.get_mut(&worker) else { return };
+        if link.must_define_spec(spec.index()) {
+            let bytes = self.specs[spec.index()].get_or_insert_with(|| {
+                codec::encode(&graph.specs[spec.index()]).expect("specs are bounded by the file")
+            });
+            let bytes = bytes.clone();
+            self.send(worker, &ToWorker::DefineSpec { spec, bytes });
+        }
+        let message = ToWorker::ComputeTask(ComputeTask {
+            task,
+            key: graph.key(task).to_owned(),
+            run_id: sending.run_id,
+            attempt: sending.attempt,
+            priority: sending.priority,
+            spec,
+            arguments: arguments(graph.inputs.row(task), dependencies),
+            dependencies: dependencies
+                .iter()
+                .map(|dependency| Dependency {
+                    task: dependency.task,
+                    nbytes: dependency.nbytes,
+                    who_has: dependency.holders.of(&out.holders).to_vec(),
+                })
+                .collect(),
+            needs: needs(&graph, task),
+        });
+        self.send(worker, &message);
+    }
+
+    /// Sends who the peers are that a message will name.
+    fn introduce(&mut self, worker: WorkerId, peers: &[WorkerId]) {
+        for peer in peers {
+            if *peer == worker {
+                continue;
+            }
+            let Some(introduction) = self.links.get(peer).map(|link| link.as_peer(*peer)) else {
+                continue;
+            };
+            if self.links.get_mut(&worker).is_some_and(|link| link.must_introduce(*peer)) {
+                self.send(worker, &ToWorker::AddPeer(introduction));
+            }
+        }
+    }
+
+    fn refresh(&mut self, worker: WorkerId, who_has: Span, out: &SchedulerOut) {
+        let entries = who_has.of(&out.dependencies);
+        for entry in entries {
+            self.introduce(worker, entry.holders.of(&out.holders));
+        }
+        let who_has = entries
+            .iter()
+            .map(|entry| (entry.task, entry.holders.of(&out.holders).to_vec()))
+            .collect();
+        self.send(worker, &ToWorker::RefreshWhoHas { who_has });
+    }
+}
+
+/// What the core reports to a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Report {
+    /// A wanted key is in memory.
+    KeyInMemory(TaskId),
+    /// A wanted key erred.
+    TaskErred(TaskId),
+    /// A wanted key was lost and comes again.
+    LostData(TaskId),
+    /// Nothing is left to do.
+    Idle,
+}
+
+/// One sending of a task.
+struct Sending {
+    task: TaskId,
+    run_id: RunId,
+    attempt: u32,
+    priority: Priority,
+}
+
+/// Arguments as positions among the distinct inputs; empty when they are just those in order.
+fn arguments(inputs: &[TaskId], dependencies: &[DependencyAt]) -> Vec<u32> {
+    let same = inputs.len() == dependencies.len()
+        && inputs.iter().zip(dependencies).all(|(input, dependency)| *input == dependency.task);
+    if same {
+        return Vec::new();
+    }
+    let positions: FxHashMap<TaskId, u32> =
+        dependencies.iter().zip(0..).map(|(dependency, position)| (dependency.task, position)).collect();
+    inputs.iter().map(|input| positions[input]).collect()
+}
+
+fn needs(graph: &Graph, task: TaskId) -> Option<Box<Needs>> {
+    if graph.attributes.is_empty() {
+        return None;
+    }
+    let attributes = graph.attributes_of(task)?;
+    let needs = Needs {
+        threads: attributes.threads.unwrap_or(1),
+        memory_bytes: attributes.memory_bytes.unwrap_or(0),
+        resources: attributes.resources.clone(),
+        timeout_ns: attributes.timeout_ns.unwrap_or(0),
+    };
+    let plain = needs.threads == 1
+        && needs.memory_bytes == 0
+        && needs.resources.is_empty()
+        && needs.timeout_ns == 0;
+    (!plain).then(|| Box::new(needs))
+}

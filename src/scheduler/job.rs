@@ -1,0 +1,371 @@
+//! The batch job as the scheduler's client: it wants results, has them written, lets them go.
+//!
+//! ```text
+//!   wanted ──key-in-memory──▶ writing ──written──▶ done      (released: its memory is free)
+//!      ▲                        │  │
+//!      └──── lost-data ─────────┘  └── 3 failures in 30 s ──▶ the run ends with 3
+//! ```
+//! Each wanted key has one or more targets: a file of its own, chunks of arrays. It is let go when
+//! all of them are written, so that a job needs memory for what is under way only.
+
+use rdask_core::graph::{Graph, Outputs};
+use rdask_core::ids::{TaskId, WorkerId};
+use rdask_core::messages::{WriteTarget, Written};
+use rustc_hash::FxHashMap;
+use std::time::{Duration, Instant};
+
+/// Times that a write is tried.
+const WRITE_TRIES: u32 = 3;
+/// Time over which they are spread.
+const WRITE_PERIOD: Duration = Duration::from_secs(30);
+
+/// One thing to write.
+#[derive(Debug)]
+struct Target {
+    what: WriteTarget,
+    state: Writing,
+    failures: u32,
+}
+
+#[derive(Debug)]
+enum Writing {
+    /// Its key is not in memory.
+    Waiting,
+    /// A worker is at it.
+    By(WorkerId),
+    /// It failed; the next try is due then.
+    Again(Instant),
+    /// Done.
+    Done(Written),
+}
+
+/// What must be sent: this worker writes that.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Order {
+    /// Who.
+    pub(super) worker: WorkerId,
+    /// Which result.
+    pub(super) task: TaskId,
+    /// Where to.
+    pub(super) target: WriteTarget,
+}
+
+/// What a failed write means.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Failed {
+    /// It is tried again, or the key is on its way anew.
+    Retry,
+    /// Nobody can write it: the run ends.
+    GivenUp,
+    /// The result does not fit its array: a fault of the task.
+    Mismatch,
+}
+
+/// The client's books.
+#[derive(Debug, Default)]
+pub(super) struct Job {
+    targets: FxHashMap<TaskId, Vec<Target>>,
+    /// Keys whose targets are not all written and that did not err.
+    open: usize,
+    /// Wanted keys, in the graph's order.
+    wanted: Vec<TaskId>,
+    erred: Vec<TaskId>,
+    /// Targets in `Writing::Again`.
+    again: usize,
+    /// Results stay in memory instead (a run inside the calling process).
+    keep: bool,
+}
+
+/// What a job asks of the scheduler core.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Wishes {
+    /// Keys to keep until they are written.
+    pub(super) wanted: Vec<TaskId>,
+    /// Keys to compute once.
+    pub(super) run_once: Vec<TaskId>,
+}
+
+/// The tasks without dependents.
+pub(crate) fn sinks(graph: &Graph) -> Vec<TaskId> {
+    let mut has_dependents = vec![false; graph.len()];
+    for input in &graph.inputs.values {
+        has_dependents[input.index()] = true;
+    }
+    (0..graph.len()).map(TaskId::from_index).filter(|task| !has_dependents[task.index()]).collect()
+}
+
+/// The tasks whose results go into files of their own.
+pub(crate) fn outputs(graph: &Graph) -> Vec<TaskId> {
+    match &graph.outputs {
+        Outputs::Sinks => {
+            // A chunk goes into its array and needs no file of its own.
+            let mut chunks: Vec<_> = graph.arrays.iter().flat_map(|array| &array.grid).collect();
+            chunks.sort_unstable();
+            let mut tasks = sinks(graph);
+            tasks.retain(|task| chunks.binary_search(&task).is_err());
+            tasks
+        }
+        Outputs::Tasks(tasks) => {
+            let mut tasks = tasks.clone();
+            tasks.sort_unstable();
+            tasks.dedup();
+            tasks
+        }
+    }
+}
+
+impl Job {
+    /// The job of a graph: `stem_of` names files, `part_of` the part file of an array and the bytes
+    /// before its first element.
+    pub(super) fn new(
+        graph: &Graph,
+        mut stem_of: impl FnMut(TaskId) -> String,
+        part_of: impl Fn(usize) -> (String, u64),
+    ) -> (Self, Wishes) {
+        let mut job = Self::default();
+        for task in outputs(graph) {
+            job.add(task, WriteTarget::File { stem: stem_of(task) });
+        }
+        for (index, array) in graph.arrays.iter().enumerate() {
+            let (path, data_offset) = part_of(index);
+            for (task, start, chunk) in chunks(array) {
+                let what = WriteTarget::Chunk {
+                    path: path.clone(),
+                    data_offset,
+                    shape: array.shape.clone(),
+                    start,
+                    chunk,
+                    dtype: array.dtype.clone(),
+                };
+                job.add(task, what);
+            }
+        }
+        job.wanted.sort_unstable();
+        job.open = job.wanted.len();
+        let run_once = match &graph.outputs {
+            Outputs::Tasks(tasks) if tasks.is_empty() => {
+                let mut once = sinks(graph);
+                once.retain(|task| !job.targets.contains_key(task));
+                once
+            }
+            _ => Vec::new(),
+        };
+        let wishes = Wishes { wanted: job.wanted.clone(), run_once };
+        (job, wishes)
+    }
+
+    /// A job whose wanted results stay in memory.
+    pub(super) fn kept(graph: &Graph) -> (Self, Wishes) {
+        let (mut job, mut wishes) =
+            Self::new(graph, |_| String::new(), |_| (String::new(), 0));
+        job.keep = true;
+        wishes.wanted.clone_from(&job.wanted);
+        (job, wishes)
+    }
+
+    fn add(&mut self, task: TaskId, what: WriteTarget) {
+        let targets = self.targets.entry(task).or_default();
+        if targets.is_empty() {
+            self.wanted.push(task);
+        }
+        targets.push(Target { what, state: Writing::Waiting, failures: 0 });
+    }
+
+    /// Nothing is left to write.
+    pub(super) fn is_done(&self) -> bool {
+        self.open == 0
+    }
+
+    /// Wanted keys.
+    pub(super) fn wanted(&self) -> &[TaskId] {
+        &self.wanted
+    }
+
+    /// Wanted keys that erred, in the order in which they did.
+    pub(super) fn erred(&self) -> &[TaskId] {
+        &self.erred
+    }
+
+    /// A key is in memory at these workers: the writes to order.
+    pub(super) fn on_key_in_memory(&mut self, task: TaskId, holders: &[WorkerId]) -> Vec<Order> {
+        let Some(&worker) = holders.first() else { return Vec::new() };
+        if self.keep {
+            self.open -= usize::from(self.targets.remove(&task).is_some());
+            return Vec::new();
+        }
+        let mut orders = Vec::new();
+        for target in self.targets.get_mut(&task).into_iter().flatten() {
+            if matches!(target.state, Writing::Waiting) {
+                target.state = Writing::By(worker);
+                orders.push(Order { worker, task, target: target.what.clone() });
+            }
+        }
+        orders
+    }
+
+    /// The last copy of a key is gone; it will come again.
+    pub(super) fn on_lost_data(&mut self, task: TaskId) {
+        for target in self.targets.get_mut(&task).into_iter().flatten() {
+            if matches!(target.state, Writing::Again(_)) {
+                self.again -= 1;
+            }
+            if !matches!(target.state, Writing::Done(_)) {
+                target.state = Writing::Waiting;
+            }
+        }
+    }
+
+    /// A worker is gone: what it was writing must be ordered again where a copy is left.
+    pub(super) fn on_worker_lost(&mut self, lost: WorkerId) -> Vec<TaskId> {
+        let mut tasks = Vec::new();
+        for task in &self.wanted {
+            for target in self.targets.get_mut(task).into_iter().flatten() {
+                if matches!(target.state, Writing::By(worker) if worker == lost) {
+                    target.state = Writing::Waiting;
+                    if tasks.last() != Some(task) {
+                        tasks.push(*task);
+                    }
+                }
+            }
+        }
+        tasks
+    }
+
+    /// A target is written: true when its key has no other left and may be let go.
+    pub(super) fn on_written(
+        &mut self,
+        worker: WorkerId,
+        task: TaskId,
+        what: &WriteTarget,
+        written: Written,
+    ) -> bool {
+        let Some(targets) = self.targets.get_mut(&task) else { return false };
+        let ours = |target: &&mut Target| {
+            target.what == *what && matches!(target.state, Writing::By(by) if by == worker)
+        };
+        let Some(target) = targets.iter_mut().find(ours) else { return false };
+        target.state = Writing::Done(written);
+        if targets.iter().any(|target| !matches!(target.state, Writing::Done(_))) {
+            return false;
+        }
+        self.open -= 1;
+        true
+    }
+
+    /// A write failed.
+    pub(super) fn on_failed(
+        &mut self,
+        worker: WorkerId,
+        task: TaskId,
+        what: &WriteTarget,
+        held: bool,
+        mismatch: bool,
+    ) -> Failed {
+        let ours = |target: &&mut Target| {
+            target.what == *what && matches!(target.state, Writing::By(by) if by == worker)
+        };
+        let Some(target) = self.targets.get_mut(&task).and_then(|all| all.iter_mut().find(ours))
+        else {
+            return Failed::Retry;
+        };
+        if mismatch {
+            return Failed::Mismatch;
+        }
+        if held {
+            target.failures += 1;
+        }
+        if target.failures >= WRITE_TRIES {
+            return Failed::GivenUp;
+        }
+        let pause = if held { WRITE_PERIOD / WRITE_TRIES } else { Duration::ZERO };
+        target.state = Writing::Again(Instant::now() + pause);
+        self.again += 1;
+        Failed::Retry
+    }
+
+    /// Keys whose next try is due.
+    pub(super) fn due(&mut self, now: Instant) -> Vec<TaskId> {
+        let mut tasks = Vec::new();
+        if self.again == 0 {
+            return tasks;
+        }
+        for task in &self.wanted {
+            for target in self.targets.get_mut(task).into_iter().flatten() {
+                if matches!(target.state, Writing::Again(at) if at <= now) {
+                    self.again -= 1;
+                    target.state = Writing::Waiting;
+                    tasks.push(*task);
+                }
+            }
+        }
+        tasks
+    }
+
+    /// A wanted key erred for good.
+    pub(super) fn on_erred(&mut self, task: TaskId) {
+        if self.targets.contains_key(&task) && !self.erred.contains(&task) {
+            self.erred.push(task);
+            self.open -= 1;
+        }
+    }
+
+    /// Writes under way.
+    pub(super) fn writing(&self) -> bool {
+        self.targets.values().flatten().any(|target| matches!(target.state, Writing::By(_)))
+    }
+
+    /// Files that are written.
+    pub(super) fn files_written(&self) -> u64 {
+        self.targets.keys().filter(|task| self.file_of(**task).is_some()).count() as u64
+    }
+
+    /// What became of the file of a key; none when it was not written.
+    pub(super) fn file_of(&self, task: TaskId) -> Option<&Written> {
+        self.targets.get(&task)?.iter().find_map(|target| match (&target.what, &target.state) {
+            (WriteTarget::File { .. }, Writing::Done(written)) => Some(written),
+            _ => None,
+        })
+    }
+
+    /// What became of a chunk that starts there in the array with this part file.
+    pub(super) fn chunk_of(&self, task: TaskId, part: &str, at: &[u64]) -> Option<&Written> {
+        self.targets.get(&task)?.iter().find_map(|target| match (&target.what, &target.state) {
+            (WriteTarget::Chunk { path, start, .. }, Writing::Done(written))
+                if path == part && start == at =>
+            {
+                Some(written)
+            }
+            _ => None,
+        })
+    }
+}
+
+/// The chunks of an array in C order: task, first index on each axis, shape.
+pub(super) fn chunks(
+    array: &rdask_core::graph::ArrayOutput,
+) -> impl Iterator<Item = (TaskId, Vec<u64>, Vec<u64>)> {
+    let starts: Vec<Vec<u64>> = array
+        .chunks
+        .iter()
+        .map(|lengths| {
+            let before = lengths.iter().scan(0, |sum, length| {
+                let start = *sum;
+                *sum += length;
+                Some(start)
+            });
+            before.collect()
+        })
+        .collect();
+    array.grid.iter().enumerate().map(move |(position, task)| {
+        let mut rest = position;
+        let mut start = vec![0; starts.len()];
+        let mut chunk = vec![0; starts.len()];
+        for axis in (0..starts.len()).rev() {
+            let index = rest % starts[axis].len();
+            rest /= starts[axis].len();
+            start[axis] = starts[axis][index];
+            chunk[axis] = array.chunks[axis][index];
+        }
+        (*task, start, chunk)
+    })
+}

@@ -1,0 +1,292 @@
+//! What workers say, and how they come and go.
+//!
+//! A worker that is lost is removed from the core once: when its nanny reports the death with what
+//! its threads were running, or, without such a report, a moment after its connection broke.
+
+use super::driver::{Driver, JOB, Report};
+use super::link::Link;
+use crate::observe::events::Outcome;
+use rdask_core::ids::{RunId, TaskId, WorkerId};
+use rdask_core::messages::{Heartbeat, ToScheduler, ToWorker, WorkerRegistration};
+use rdask_core::scheduler::SchedulerEvent;
+use std::time::{Duration, Instant};
+
+/// How long the report of a nanny may lag behind the end of its worker's connection.
+const REPORT_PATIENCE: Duration = Duration::from_secs(2);
+
+impl Driver {
+    /// One message of a worker.
+    pub(super) fn on_worker_message(&mut self, worker: WorkerId, message: ToScheduler) {
+        use ToScheduler as M;
+        match message {
+            M::Register(registration) => self.on_register(worker, *registration),
+            M::TaskFinished { .. } | M::TaskErred { .. } => self.on_task_end(worker, message),
+            M::LongRunning { task, run_id, compute_duration_ns } => {
+                let event =
+                    SchedulerEvent::LongRunning { worker, task, run_id, compute_duration_ns };
+                self.handle(event);
+            }
+            M::Reschedule { task, run_id } => {
+                let (now, name) = (self.clock.now(), self.name_of(worker));
+                let end = (task, Outcome::Rescheduled);
+                self.observer.unfinished(&self.state, now, &name, end);
+                self.handle(SchedulerEvent::Reschedule { worker, task, run_id });
+            }
+            M::AddKeys { tasks } => self.handle(SchedulerEvent::AddKeys { worker, tasks }),
+            M::ReleaseWorkerData { task } => {
+                self.handle(SchedulerEvent::ReleaseWorkerData { worker, task });
+            }
+            M::RequestRefreshWhoHas { tasks } => {
+                self.handle(SchedulerEvent::RequestRefreshWhoHas { worker, tasks });
+            }
+            M::WorkerStatusChange { status } => {
+                self.handle(SchedulerEvent::WorkerStatusChange { worker, status });
+            }
+            M::BadReplica { task, peer, why } => {
+                self.handle(SchedulerEvent::BadReplica { worker, task, peer, why });
+            }
+            M::Heartbeat(heartbeat) => self.on_heartbeat(worker, *heartbeat),
+            M::Transferred(transfer) => {
+                if let Some(link) = self.links.get(&worker) {
+                    self.observer.transfer(link, &self.links, &transfer);
+                }
+            }
+            M::OutputWritten { task, target, written } => {
+                if let Some(link) = self.links.get_mut(&worker) {
+                    link.wrote = true;
+                }
+                if self.job.on_written(worker, task, &target, *written) {
+                    let tasks = vec![task];
+                    self.handle(SchedulerEvent::ClientReleasesKeys { client: JOB, tasks });
+                }
+            }
+            M::OutputFailed { task, target, reason, mismatch } => {
+                self.on_output_failed(worker, task, &target, &reason, mismatch);
+            }
+            M::OutputsSynced { error } => self.on_synced(worker, error),
+            M::Warning { text } => {
+                let name = self.name_of(worker);
+                tracing::warn!(worker = %name, "{text}");
+            }
+            M::Goodbye => {
+                if let Some(link) = self.links.remove(&worker) {
+                    self.observer.keep_totals(&link.heartbeat);
+                    self.remove(worker, true, None, "said goodbye".to_owned());
+                }
+            }
+        }
+    }
+
+    fn on_register(&mut self, worker: WorkerId, registration: WorkerRegistration) {
+        let Some(sender) = self.unregistered.remove(&worker) else {
+            self.drop_worker(worker, "registered twice");
+            return;
+        };
+        self.links.insert(worker, Link::new(sender, registration.clone()));
+        let registration = Box::new(registration);
+        self.handle(SchedulerEvent::AddWorker { worker, registration });
+    }
+
+    /// The core took the worker.
+    pub(super) fn accept(&mut self, worker: WorkerId, heartbeat_ns: u64) {
+        self.send(worker, &ToWorker::Registered { worker, heartbeat_ns });
+        if let Some(link) = self.links.get(&worker) {
+            let registration = &link.registration;
+            tracing::info!(
+                worker = %registration.name,
+                host = %registration.host,
+                pid = registration.pid,
+                nthreads = registration.nthreads,
+                cpus = %registration.cpus,
+                "worker joined"
+            );
+            self.observer.worker_joined(self.clock.now(), registration);
+        }
+        self.write_scheduler_file();
+    }
+
+    fn on_task_end(&mut self, worker: WorkerId, message: ToScheduler) {
+        let Some(link) = self.links.get(&worker) else { return };
+        if self.observer.records_tasks() {
+            self.observer.task(&self.state, link, &message);
+        }
+        match message {
+            ToScheduler::TaskFinished {
+                task, run_id, nbytes, type_code, start_ns, stop_ns, ..
+            } => {
+                self.last_result = self.clock.now();
+                self.handle(SchedulerEvent::TaskFinished {
+                    worker,
+                    task,
+                    run_id,
+                    nbytes,
+                    type_code,
+                    duration_ns: stop_ns.saturating_sub(start_ns),
+                });
+            }
+            ToScheduler::TaskErred { task, run_id, error, .. } => {
+                self.handle(SchedulerEvent::TaskErred { worker, task, run_id, error });
+            }
+            _ => {}
+        }
+    }
+
+    fn on_heartbeat(&mut self, worker: WorkerId, heartbeat: Heartbeat) {
+        let now = self.clock.now();
+        let Some(link) = self.links.get_mut(&worker) else { return };
+        link.clock_offset_ns = now.0.cast_signed().wrapping_sub(heartbeat.now_ns.cast_signed());
+        link.heartbeat = heartbeat;
+        let event = SchedulerEvent::Heartbeat {
+            worker,
+            worker_now_ns: link.heartbeat.now_ns,
+            executing: link.heartbeat.executing.clone(),
+            bandwidth: link.heartbeat.bandwidth,
+            rss_bytes: link.heartbeat.rss_bytes,
+        };
+        self.handle(event);
+    }
+
+    /// The connection of a worker ended.
+    pub(super) fn on_worker_ended(&mut self, worker: WorkerId, reason: String) {
+        self.unregistered.remove(&worker);
+        let Some(link) = self.links.get(&worker) else { return };
+        let watched = self.nannies.watches(link.registration.nanny);
+        if watched {
+            let deadline = Instant::now() + REPORT_PATIENCE;
+            self.nannies.expect_report(worker, deadline, reason);
+        } else {
+            self.lose(worker, None, reason);
+        }
+    }
+
+    /// Ends a worker whose connection is of no more use; its nanny starts another.
+    pub(super) fn drop_worker(&mut self, worker: WorkerId, reason: &str) {
+        if let Some(link) = self.links.get(&worker) {
+            tracing::warn!(worker = %link.registration.name, "{reason}");
+            let (nanny, slot) = (link.registration.nanny, link.registration.name.clone());
+            link.outgoing.abort();
+            self.nannies.kill_worker(nanny, &slot, reason);
+        }
+        self.unregistered.remove(&worker);
+        self.connections.remove(&worker.0);
+        self.lose(worker, None, reason.to_owned());
+    }
+
+    /// A worker is lost: `executing` is what its nanny says that its threads ran.
+    pub(super) fn lose(
+        &mut self,
+        worker: WorkerId,
+        executing: Option<Vec<(TaskId, RunId)>>,
+        reason: String,
+    ) {
+        let Some(link) = self.links.remove(&worker) else { return };
+        self.observer.keep_totals(&link.heartbeat);
+        let registration = &link.registration;
+        let running = executing.as_deref().unwrap_or_default();
+        let keys = self.keys_of(running.iter().map(|(task, _)| *task));
+        if self.phase.is_over() {
+            tracing::debug!(worker = %registration.name, "worker ended: {reason}");
+        } else {
+            let running = if keys.is_empty() { String::new() } else { format!(" while running {keys}") };
+            tracing::warn!(
+                worker = %registration.name,
+                host = %registration.host,
+                pid = registration.pid,
+                "worker lost: {reason}{running}; what it held is computed again where needed"
+            );
+        }
+        let now = self.clock.now();
+        self.observer.worker_lost(now, registration, &reason);
+        self.observer.lost_tasks(&self.state, now, &registration.name, running);
+        self.remove(worker, false, executing, reason);
+        self.write_scheduler_file();
+    }
+
+    fn remove(
+        &mut self,
+        worker: WorkerId,
+        expected: bool,
+        executing: Option<Vec<(TaskId, RunId)>>,
+        reason: String,
+    ) {
+        self.handle(SchedulerEvent::RemoveWorker { worker, expected, executing, reason });
+        for task in self.job.on_worker_lost(worker) {
+            self.order_writes(task);
+        }
+        self.forget_sync(worker);
+    }
+
+    /// A client's report from the core.
+    pub(super) fn on_report(&mut self, report: Report) {
+        match report {
+            Report::KeyInMemory(task) => self.order_writes(task),
+            Report::LostData(task) => self.job.on_lost_data(task),
+            Report::TaskErred(task) => {
+                self.job.on_erred(task);
+                self.on_failure(task);
+            }
+            Report::Idle => {}
+        }
+    }
+
+    /// Lets a holder write what is due of a key.
+    pub(super) fn order_writes(&mut self, task: TaskId) {
+        let holders: Vec<WorkerId> =
+            self.state.who_has(task).filter(|holder| self.links.contains_key(holder)).collect();
+        for order in self.job.on_key_in_memory(task, &holders) {
+            let message = ToWorker::WriteOutput { task: order.task, target: order.target };
+            self.send(order.worker, &message);
+        }
+    }
+
+    /// Workers that do not read what they are sent are dead.
+    pub(super) fn drop_slow_workers(&mut self, now: Instant) {
+        let limit = Duration::from_nanos(self.options.config.tcp_timeout_ns);
+        let mut slow = Vec::new();
+        for (worker, link) in &mut self.links {
+            if !link.outgoing.is_blocked() {
+                link.blocked_since = None;
+            } else if now.duration_since(*link.blocked_since.get_or_insert(now)) > limit {
+                slow.push(*worker);
+            }
+        }
+        slow.sort_unstable();
+        for worker in slow {
+            self.drop_worker(worker, "does not read what it is sent");
+        }
+    }
+
+    /// Name of a worker for messages.
+    pub(super) fn name_of(&self, worker: WorkerId) -> String {
+        self.links
+            .get(&worker)
+            .map_or_else(|| worker.0.to_string(), |link| link.registration.name.clone())
+    }
+
+    /// Keys for a message: at most ten, then a count.
+    pub(super) fn keys_of(&self, tasks: impl Iterator<Item = TaskId>) -> String {
+        let Some(graph) = &self.graph else { return String::new() };
+        list_keys(tasks.map(|task| graph.key(task)))
+    }
+}
+
+/// At most ten quoted keys, then how many more there are.
+pub(super) fn list_keys<'a>(keys: impl Iterator<Item = &'a str>) -> String {
+    const SHOWN: usize = 10;
+    let (mut text, mut count) = (String::new(), 0_usize);
+    for key in keys {
+        count += 1;
+        if count <= SHOWN {
+            if count > 1 {
+                text.push_str(", ");
+            }
+            text.push('\'');
+            text.push_str(key);
+            text.push('\'');
+        }
+    }
+    if count > SHOWN {
+        text.push_str(&format!(" and {} more", count - SHOWN));
+    }
+    text
+}

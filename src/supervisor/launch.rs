@@ -1,0 +1,121 @@
+//! From the start of the process to its exit code: bootstrap, supervise, clean up.
+
+use super::Supervisor;
+use rdask_launcher::bootstrap::{BootstrapError, Job, Wishes, bootstrap};
+use rdask_launcher::descendants;
+use rdask_launcher::env::{self, Env, Launch};
+use rdask_launcher::scratch::Scratch;
+use rdask_launcher::spawn::Spawner;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// How a rank ends.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Outcome {
+    /// Exit code of this process: the job's on rank 0, else 0.
+    pub code: i32,
+    /// What to print to stderr, whole, with `error:` and `help:`.
+    pub message: Option<String>,
+}
+
+impl Outcome {
+    /// The system failed at this rank: rank 0 tells, the others end in silence.
+    pub(super) fn failed(job: &Job, message: String) -> Self {
+        if job.rank == 0 {
+            Self { code: 3, message: Some(message) }
+        } else {
+            tracing::error!("{message}");
+            Self::default()
+        }
+    }
+
+    fn of_error(rank: u32, error: &BootstrapError) -> Self {
+        if rank != 0 {
+            return Self::default();
+        }
+        let message = match (error, error.help()) {
+            (BootstrapError::Fault(message), _) => message.clone(),
+            (_, Some(help)) => format!("error: {error}\nhelp: {help}"),
+            (_, None) => format!("error: {error}"),
+        };
+        Self { code: error.code(), message: Some(message) }
+    }
+}
+
+/// Runs this process as a rank of the job, or as the parent of a local one, to its end. Call in
+/// the main thread before any other thread exists.
+///
+/// `launcher` is `--launcher`. `wishes` is called on rank 0 only, once MPI is up: it reads flags
+/// and graph, and what it returns as an error is printed by rank 0 (exit code 2), after the other
+/// ranks were told to end.
+pub fn launch(launcher: Option<&str>, wishes: impl FnOnce() -> Result<Wishes, String>) -> Outcome {
+    let env = Env::from_process();
+    let detected = match launcher {
+        Some(name) => env::detect_as(name, &env),
+        None => env::detect(&env),
+    };
+    let launch = match detected {
+        Ok(launch) => launch,
+        Err(error) => return Outcome::of_error(0, &error.into()),
+    };
+    if let Some(hint) = &launch.hint {
+        tracing::warn!("{hint}");
+    }
+    let job = match bootstrap(&launch, &env, wishes) {
+        Ok(job) => job,
+        Err(error) => return Outcome::of_error(launch.rank, &error),
+    };
+    log_start(&launch, &job);
+    supervise(job)
+}
+
+fn log_start(launch: &Launch, job: &Job) {
+    let bootstrap = &job.bootstrap;
+    tracing::debug!(
+        launcher = launch.launcher.name(),
+        rank = job.rank,
+        size = job.size,
+        job = bootstrap.job_id,
+        addresses = ?bootstrap.addresses,
+        "bootstrapped"
+    );
+    if job.rank == 0 {
+        for remark in &bootstrap.plan.remarks {
+            tracing::warn!("{remark}");
+        }
+    }
+}
+
+/// Whatever happens inside, no process of ours and no file is left behind.
+fn supervise(job: Job) -> Outcome {
+    let rank = job.rank;
+    let local = job.bootstrap.local_directory.clone();
+    let scratch = Scratch::create(&local, &job.bootstrap.job_id, rank);
+    let outcome = catch_unwind(AssertUnwindSafe(|| run(job, &scratch)));
+    let left = descendants::kill_all();
+    if left > 0 {
+        tracing::debug!(left, "killed what was left below this supervisor");
+    }
+    drop(scratch);
+    outcome.unwrap_or_else(|_| {
+        let message = "error: the supervisor failed; the job is lost".to_owned();
+        if rank == 0 { Outcome { code: 3, message: Some(message) } } else { Outcome::default() }
+    })
+}
+
+fn run(job: Job, scratch: &Result<Scratch, rdask_launcher::scratch::ScratchError>) -> Outcome {
+    let spawner = match Spawner::new() {
+        Ok(spawner) => spawner,
+        Err(error) => return Outcome::failed(&job, format!("error: {error}")),
+    };
+    let built = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
+    let runtime = match built {
+        Ok(runtime) => runtime,
+        Err(error) => return Outcome::failed(&job, format!("error: no event loop: {error}")),
+    };
+    let path = match scratch {
+        Ok(scratch) => Ok(scratch.path().to_owned()),
+        Err(error) => Err(error.to_string()),
+    };
+    let supervisor = Supervisor::new(job, spawner, path);
+    tokio::task::LocalSet::new().block_on(&runtime, supervisor.run())
+}

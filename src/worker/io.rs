@@ -1,0 +1,168 @@
+//! The worker's I/O thread: messages in, transfers, writes, heartbeats, the core's timer.
+
+use super::gather::gather;
+use super::measure::Meter;
+use super::shell::{Command, Gather, Gathered};
+use super::{Shared, decode, writer};
+use crate::clock::Clock;
+use rdask_core::messages::{ToScheduler, TransferReport};
+use rdask_core::time::Time;
+use rdask_transport::{Batch, ChannelReceiver, Endpoint, Fetcher};
+use std::sync::{Arc, mpsc as std_mpsc};
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
+
+/// Frames of the scheduler that may wait for this thread.
+const FRAMES: usize = 64;
+
+/// What the I/O thread owns.
+pub(super) struct Io {
+    pub(super) shared: Arc<Shared>,
+    pub(super) fetcher: Fetcher,
+    pub(super) endpoint: Endpoint,
+    pub(super) meter: Meter,
+    pub(super) writes: std_mpsc::Sender<writer::Order>,
+    pub(super) reports_transfers: bool,
+    pub(super) heartbeat: Duration,
+    pub(super) timer: Option<Time>,
+    pub(super) clock: Clock,
+}
+
+impl Io {
+    /// Works until the scheduler says `Close` (its reason) or is gone (what broke).
+    pub(super) async fn run(
+        &mut self,
+        receiver: ChannelReceiver,
+        mut commands: mpsc::UnboundedReceiver<Command>,
+    ) -> Result<String, String> {
+        let (sender, mut frames) = mpsc::channel(FRAMES);
+        tokio::task::spawn_local(forward(receiver, sender));
+        let mut next_heartbeat = Instant::now();
+        loop {
+            let wake = self.timer.map(|at| self.clock.instant(at));
+            let deadline = wake.map_or(next_heartbeat, |at| at.min(next_heartbeat));
+            tokio::select! {
+                biased;
+                command = commands.recv() => {
+                    if let Some(command) = command
+                        && let Some(reason) = self.carry_out(command)
+                    {
+                        return Ok(reason);
+                    }
+                }
+                frame = frames.recv() => match frame {
+                    Some(Ok(batch)) => {
+                        let messages = decode(&batch)?;
+                        self.shared.with(|shell| shell.on_messages(messages.into_iter()));
+                    }
+                    Some(Err(reason)) => return Err(reason),
+                    None => return Err("the scheduler closed the connection".to_owned()),
+                },
+                () = tokio::time::sleep_until(deadline.into()) => {
+                    let now = Instant::now();
+                    if next_heartbeat <= now {
+                        next_heartbeat = now + self.heartbeat;
+                        self.send_heartbeat();
+                    }
+                    if wake.is_some_and(|at| at <= now) {
+                        self.timer = None;
+                        self.shared.with(|shell| shell.on_timeout());
+                    }
+                }
+            }
+        }
+    }
+
+    /// Does what the shell asked for; a reason ends the worker.
+    fn carry_out(&mut self, command: Command) -> Option<String> {
+        match command {
+            Command::Gather(gather) => self.start_gather(gather),
+            Command::SetTimer(at) => self.timer = Some(at),
+            Command::Write { task, value, target } => {
+                self.order(writer::Order::Write { task, value, target });
+            }
+            Command::AwaitDrained => self.await_drained(),
+            Command::Sync => self.order(writer::Order::Sync),
+            Command::Close { reason } => return Some(reason),
+        }
+        None
+    }
+
+    fn await_drained(&self) {
+        let shared = Arc::clone(&self.shared);
+        if let Some(drained) = shared.with(|shell| shell.drained()) {
+            tokio::task::spawn_local(async move {
+                drained.await;
+                shared.with(super::shell::Shell::on_drained);
+            });
+        }
+    }
+
+    fn order(&self, order: writer::Order) {
+        if self.writes.send(order).is_err() {
+            tracing::error!("the writing thread is gone");
+        }
+    }
+
+    fn start_gather(&self, request: Gather) {
+        let (shared, fetcher) = (Arc::clone(&self.shared), self.fetcher.clone());
+        let meter = self.meter.clone();
+        let (clock, reports) = (self.clock, self.reports_transfers);
+        tokio::task::spawn_local(async move {
+            let start = clock.now();
+            let end = gather(&fetcher, &request).await;
+            let stop = clock.now();
+            let report = report(&request, &end, start, stop);
+            if let Some(report) = &report {
+                meter.add_transfer(report.nbytes, stop.since(start));
+            }
+            shared.with(|shell| {
+                if let Some(report) = report.filter(|_| reports) {
+                    shell.send(&ToScheduler::Transferred(Box::new(report)));
+                }
+                shell.on_gathered(request.transfer, end);
+            });
+        });
+    }
+
+    /// Tells the scheduler how this worker is.
+    pub(super) fn send_heartbeat(&mut self) {
+        let mut heartbeat = self.meter.measure(&self.endpoint);
+        let now = self.clock.now();
+        self.shared.with(|shell| {
+            let state = shell.state();
+            heartbeat.executing =
+                state.executing().map(|run| (run.task, now.since(run.started))).collect();
+            heartbeat.ready_count = u32::try_from(state.ready_count()).unwrap_or(u32::MAX);
+            shell.send(&ToScheduler::Heartbeat(Box::new(heartbeat)));
+        });
+    }
+}
+
+/// Forwards frames until the connection ends.
+async fn forward(mut receiver: ChannelReceiver, frames: mpsc::Sender<Result<Batch, String>>) {
+    loop {
+        let frame = match receiver.recv().await {
+            Ok(Some(batch)) => Ok(batch),
+            Ok(None) => return,
+            Err(error) => Err(error.to_string()),
+        };
+        let failed = frame.is_err();
+        if frames.send(frame).await.is_err() || failed {
+            return;
+        }
+    }
+}
+
+/// The report of a transfer in which something arrived.
+fn report(request: &Gather, end: &Gathered, start: Time, stop: Time) -> Option<TransferReport> {
+    let Gathered::Answer { received, .. } = end else { return None };
+    (!received.is_empty()).then(|| TransferReport {
+        tasks: received.iter().map(|(task, _)| *task).collect(),
+        from: request.worker,
+        path: "tcp".to_owned(),
+        nbytes: received.iter().map(|(_, value)| value.nbytes()).sum(),
+        start_ns: start.0,
+        stop_ns: stop.0,
+    })
+}

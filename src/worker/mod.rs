@@ -1,0 +1,252 @@
+//! The worker on a real machine: connection, threads and transfers → event → `WorkerState` → deeds.
+//!
+//! ```text
+//!   scheduler ──frames──▶ I/O thread ─┐                 ┌─▶ pool: runs on pinned threads
+//!   peers ────get_data──▶ data server ┼─▶ Shell (lock) ─┼─▶ I/O thread: transfers, timer
+//!   pool ─────outcomes────────────────┘    core inside  └─▶ scheduler: task-finished, …
+//! ```
+//! User code never runs on the I/O thread, so a long task never delays a heartbeat.
+
+mod gather;
+mod io;
+mod measure;
+mod shell;
+mod writer;
+
+use crate::clock::Clock;
+use crate::config::Fsync;
+use crate::executor::{Pool, PoolOptions, Run, Seat, Surroundings};
+use crate::outgoing::Outgoing;
+use io::Io;
+use measure::Meter;
+use rdask_core::codec;
+use rdask_core::config::Config;
+use rdask_core::ids::{TaskId, WorkerId};
+use rdask_core::messages::{ToScheduler, ToWorker, WorkerRegistration};
+use rdask_core::worker::{WorkerOptions, WorkerState};
+use rdask_store::{Sealed, Store};
+use rdask_transport::{Batch, Channel, ChannelReceiver, ChannelSender, Endpoint, Fetcher, Lookup, Serve};
+use shell::{Command, Shell};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// What a worker needs.
+pub struct WorkerSetup {
+    /// What it says about itself; its slots and limits are in here.
+    pub registration: WorkerRegistration,
+    /// Numbers of the policies.
+    pub config: Config,
+    /// Seed of ties and jitter.
+    pub seed: u64,
+    /// The worker's clock.
+    pub clock: Clock,
+    /// Where results live.
+    pub store: Store,
+    /// One per thread.
+    pub seats: Vec<Seat>,
+    /// Longest look for work of an idle thread.
+    pub spin: Duration,
+    /// Binds the calling thread.
+    pub bind: Box<dyn Fn(&[u32]) + Send + Sync>,
+    /// Notes what a thread runs, for the nanny.
+    pub note: Box<dyn Fn(u32, Option<&Run>) + Send + Sync>,
+    /// Relative paths refer to it.
+    pub working_directory: PathBuf,
+    /// The output folder.
+    pub output: PathBuf,
+    /// When results are synced.
+    pub fsync: Fsync,
+    /// Report transfers, for the event file.
+    pub reports_transfers: bool,
+}
+
+/// A worker that is not connected yet; its data server may start before it joins.
+pub struct Worker {
+    setup: WorkerSetup,
+    shared: Arc<Shared>,
+}
+
+/// What threads, transfers and the data server share.
+struct Shared {
+    /// None until the worker has joined.
+    shell: Mutex<Option<Shell>>,
+}
+
+/// A worker that has ended; its threads may still be at their last runs.
+pub struct Ended {
+    /// Why: the scheduler's reason, or what broke.
+    pub reason: Result<String, String>,
+    pool: Pool,
+}
+
+impl Ended {
+    /// Waits for the threads. A process that exits anyway need not.
+    pub fn join(self) {
+        drop(self.pool);
+    }
+
+    /// Leaves the threads to the end of the process.
+    pub fn abandon(self) {
+        std::mem::forget(self.pool);
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Option<Shell>> {
+        self.shell.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn with<R>(&self, act: impl FnOnce(&mut Shell) -> R) -> Option<R> {
+        self.lock().as_mut().map(act)
+    }
+}
+
+impl Worker {
+    /// A worker that has not joined.
+    #[must_use]
+    pub fn new(setup: WorkerSetup) -> Self {
+        Self { setup, shared: Arc::new(Shared { shell: Mutex::new(None) }) }
+    }
+
+    /// Answers a peer's request for data by name (the number of a task).
+    #[must_use]
+    pub fn server(&self) -> Lookup {
+        let shared = Arc::clone(&self.shared);
+        Arc::new(move |names, answers| {
+            let guard = shared.lock();
+            for name in names {
+                let task = u32::try_from(*name).ok().map(TaskId);
+                let value = guard
+                    .as_ref()
+                    .zip(task)
+                    .and_then(|(shell, task)| shell.value(task).cloned());
+                answers.push(value.map_or(Serve::Absent, Serve::Object));
+            }
+        })
+    }
+
+    /// Looks a value up, for a run inside the calling process.
+    pub(crate) fn values(&self) -> impl Fn(TaskId) -> Option<Sealed> + Send + use<> {
+        let shared = Arc::clone(&self.shared);
+        move |task| shared.with(|shell| shell.value(task).cloned()).flatten()
+    }
+
+    /// Joins the scheduler at the other end of `channel` and works until it says `Close` or is gone.
+    ///
+    /// Must be called inside a `tokio::task::LocalSet`; `joined` is called when the scheduler has
+    /// accepted the worker.
+    ///
+    /// # Errors
+    /// When the scheduler refused the worker or went away before, or the system refuses a thread.
+    pub async fn run(
+        self,
+        channel: Channel,
+        endpoint: Endpoint,
+        joined: impl FnOnce(),
+    ) -> Result<Ended, String> {
+        let Self { setup, shared } = self;
+        let (sender, mut receiver) = channel.split();
+        let registration = ToScheduler::Register(Box::new(setup.registration.clone()));
+        Outgoing::new(sender.clone()).send(&registration);
+        let (worker, heartbeat, rest) = registered(&mut receiver).await?;
+        joined();
+        let (commands, queue) = mpsc::unbounded_channel();
+        *shared.lock() = Some(shell(&setup, worker, sender.clone(), commands));
+        let refused = |error| format!("the system refuses threads: {error}");
+        let writes = {
+            let shared = Arc::clone(&shared);
+            let answer = move |message: &ToScheduler| {
+                shared.with(|shell| shell.send(message));
+            };
+            writer::start(setup.output.clone(), setup.fsync, answer).map_err(refused)?
+        };
+        let meter = Meter::new(setup.clock, setup.store.clone());
+        let fetcher = Fetcher::new(&endpoint, &setup.store, setup.seats.len());
+        let (clock, reports_transfers) = (setup.clock, setup.reports_transfers);
+        let pool = start_pool(setup, &shared).map_err(refused)?;
+        shared.with(|shell| {
+            shell.set_submitter(Some(pool.submitter()));
+            shell.on_messages(rest.into_iter());
+        });
+        let mut io =
+            Io { shared, fetcher, endpoint, meter, writes, reports_transfers, heartbeat, clock, timer: None };
+        let reason = io.run(receiver, queue).await;
+        // The last measurements go into the summary.
+        io.send_heartbeat();
+        io.shared.with(|shell| {
+            shell.send(&ToScheduler::Goodbye);
+            shell.set_submitter(None);
+        });
+        // Without a scheduler there is nobody to flush for, and the end is the same.
+        let _closed = sender.close().await;
+        Ok(Ended { reason, pool })
+    }
+}
+
+/// Waits for the scheduler's answer to the registration; gives what came behind it.
+async fn registered(
+    receiver: &mut ChannelReceiver,
+) -> Result<(WorkerId, Duration, Vec<ToWorker>), String> {
+    loop {
+        let batch = receiver
+            .recv()
+            .await
+            .map_err(|error| error.to_string())?
+            .ok_or("the scheduler closed the connection before it answered the registration")?;
+        let mut messages = decode(&batch)?;
+        if messages.is_empty() {
+            continue;
+        }
+        let rest = messages.split_off(1);
+        return match messages.swap_remove(0) {
+            ToWorker::Registered { worker, heartbeat_ns } => {
+                Ok((worker, Duration::from_nanos(heartbeat_ns), rest))
+            }
+            ToWorker::Close { reason } => Err(format!("the scheduler refused this worker: {reason}")),
+            _ => Err("the scheduler answered the registration with something else".to_owned()),
+        };
+    }
+}
+
+fn decode(batch: &Batch) -> Result<Vec<ToWorker>, String> {
+    batch
+        .iter()
+        .map(|body| codec::decode::<ToWorker>(body).map_err(|error| error.to_string()))
+        .collect()
+}
+
+fn shell(
+    setup: &WorkerSetup,
+    worker: WorkerId,
+    sender: ChannelSender,
+    commands: mpsc::UnboundedSender<Command>,
+) -> Shell {
+    let registration = &setup.registration;
+    let options = WorkerOptions {
+        nthreads: registration.nthreads,
+        memory_limit_bytes: registration.memory_limit_bytes,
+        resources: registration.resources.clone(),
+        worker,
+    };
+    let state = WorkerState::new(setup.config.clone(), options, setup.seed);
+    Shell::new(state, setup.clock, sender, commands, registration.machine.clone())
+}
+
+fn start_pool(setup: WorkerSetup, shared: &Arc<Shared>) -> std::io::Result<Pool> {
+    let around = Surroundings {
+        store: setup.store,
+        rank: i64::from(setup.registration.rank),
+        working_directory: setup.working_directory.into_boxed_path(),
+    };
+    let shared = Arc::clone(shared);
+    let options = PoolOptions {
+        seats: setup.seats,
+        spin: setup.spin,
+        bind: setup.bind,
+        note: setup.note,
+        report: Box::new(move |outcome| shared.with(|shell| shell.on_outcome(outcome)).flatten()),
+    };
+    Pool::start(options, around)
+}

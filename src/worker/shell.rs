@@ -1,0 +1,486 @@
+//! The worker core with its hands: values, threads, the connection to the scheduler.
+//!
+//! One lock guards it. The I/O thread brings messages and ends of transfers, executor threads bring
+//! outcomes; whoever brings an event carries out the instructions that follow. A thread that brings
+//! an outcome takes one of the runs that follow along, so a busy thread is never woken.
+//!
+//! Invariant: a key is in `data` exactly when the core holds it in memory.
+
+use crate::clock::Clock;
+use crate::executor::{Outcome, Run, Submitter};
+use crate::kernels::{self, Kernel};
+use crate::outgoing::Outgoing;
+use rdask_core::codec;
+use rdask_core::graph::RunSpec;
+use rdask_core::ids::{RunId, SpecId, TaskId, TransferId, WorkerId};
+use rdask_core::messages::{
+    ComputeTask, Peer, Priority, TaskError, ToScheduler, ToWorker, TypeCode, WriteTarget,
+};
+use rdask_core::time::Time;
+use rdask_core::worker::{WorkerEvent, WorkerInstruction, WorkerOut, WorkerState};
+use rdask_store::{Header, Sealed};
+use rdask_transport::ChannelSender;
+use rustc_hash::FxHashMap;
+use std::sync::Arc;
+use tokio::sync::mpsc::UnboundedSender;
+
+/// What the I/O thread must do for the shell. The queue is bounded by the core: transfers by its
+/// limits, writes by the results it holds.
+#[derive(Debug)]
+pub(super) enum Command {
+    /// Ask a peer.
+    Gather(Gather),
+    /// Wake the core at this moment.
+    SetTimer(Time),
+    /// Write a result to the output folder.
+    Write {
+        /// The task.
+        task: TaskId,
+        /// Its value; none: not held here.
+        value: Option<Sealed>,
+        /// Where to.
+        target: WriteTarget,
+    },
+    /// Sync everything written.
+    Sync,
+    /// Call `on_drained` when the connection takes more.
+    AwaitDrained,
+    /// The scheduler ends this worker.
+    Close {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// A transfer to start.
+#[derive(Debug)]
+pub(super) struct Gather {
+    /// Its number.
+    pub(super) transfer: TransferId,
+    /// Number of the peer.
+    pub(super) worker: WorkerId,
+    /// Whom; none: a peer that was never introduced.
+    pub(super) peer: Option<Arc<Peer>>,
+    /// What, with the announced size.
+    pub(super) tasks: Vec<(TaskId, u64)>,
+    /// For memory that must be waited for.
+    pub(super) priority: u64,
+}
+
+/// How a transfer ended.
+#[derive(Debug)]
+pub(super) enum Gathered {
+    /// The peer answered.
+    Answer {
+        /// What arrived.
+        received: Vec<(TaskId, Sealed)>,
+        /// What it does not hold.
+        absent: Vec<TaskId>,
+        /// What has another size than announced.
+        bad: Vec<TaskId>,
+    },
+    /// It serves too many already.
+    Busy,
+    /// It cannot be reached, or broke off.
+    NetworkFailure,
+    /// There is no memory here.
+    Failure(Box<TaskError>),
+}
+
+/// The state behind the lock.
+pub(super) struct Shell {
+    state: WorkerState,
+    out: WorkerOut,
+    clock: Clock,
+    outgoing: Outgoing,
+    commands: UnboundedSender<Command>,
+    /// Values of the keys in memory.
+    data: FxHashMap<TaskId, Sealed>,
+    /// Values that the present event announced.
+    offered: Vec<(TaskId, Sealed)>,
+    specs: Vec<Option<Arc<RunSpec>>>,
+    kernels: FxHashMap<(SpecId, usize), Arc<Kernel>>,
+    peers: FxHashMap<WorkerId, Arc<Peer>>,
+    machine: String,
+    submitter: Option<Submitter>,
+    /// Runs to hand out once the present event is dealt with.
+    runs: Vec<Run>,
+    /// Runs that could not start: the core hears of them after the present event.
+    stillborn: Vec<WorkerEvent>,
+    events: Vec<WorkerEvent>,
+}
+
+impl Shell {
+    /// A shell around a fresh core.
+    pub(super) fn new(
+        state: WorkerState,
+        clock: Clock,
+        sender: ChannelSender,
+        commands: UnboundedSender<Command>,
+        machine: String,
+    ) -> Self {
+        Self {
+            state,
+            out: WorkerOut::default(),
+            clock,
+            outgoing: Outgoing::new(sender),
+            commands,
+            data: FxHashMap::default(),
+            offered: Vec::new(),
+            specs: Vec::new(),
+            kernels: FxHashMap::default(),
+            peers: FxHashMap::default(),
+            machine,
+            submitter: None,
+            runs: Vec::new(),
+            stillborn: Vec::new(),
+            events: Vec::new(),
+        }
+    }
+
+    /// Connects the threads; without any (at the end) runs are dropped.
+    pub(super) fn set_submitter(&mut self, submitter: Option<Submitter>) {
+        self.submitter = submitter;
+    }
+
+    /// The core, to look at.
+    pub(super) fn state(&self) -> &WorkerState {
+        &self.state
+    }
+
+    /// Sends a message of the shell's own.
+    pub(super) fn send(&mut self, message: &ToScheduler) {
+        if self.outgoing.send(message) {
+            self.command(Command::AwaitDrained);
+        }
+    }
+
+    /// Ends when the scheduler has read enough for the backlog to go on.
+    pub(super) fn drained(&self) -> impl Future<Output = ()> + Send + 'static + use<> {
+        self.outgoing.drained()
+    }
+
+    /// The scheduler has read enough for the backlog to go on.
+    pub(super) fn on_drained(&mut self) {
+        if self.outgoing.flush() {
+            self.command(Command::AwaitDrained);
+        }
+    }
+
+    /// The value of a key held here.
+    pub(super) fn value(&self, task: TaskId) -> Option<&Sealed> {
+        self.data.get(&task)
+    }
+
+    /// One frame of messages. All events go to the core as one batch, so that what follows from
+    /// them is fetched in as few transfers as possible.
+    pub(super) fn on_messages(&mut self, messages: impl Iterator<Item = ToWorker>) {
+        let mut commands = Vec::new();
+        let mut events = std::mem::take(&mut self.events);
+        for message in messages {
+            self.sort(message, &mut events, &mut commands);
+        }
+        self.handle_all(&mut events);
+        self.events = events;
+        self.hand_out();
+        for command in commands {
+            let command = match command {
+                Command::Write { task, target, .. } => {
+                    Command::Write { task, value: self.data.get(&task).cloned(), target }
+                }
+                other => other,
+            };
+            self.command(command);
+        }
+    }
+
+    fn sort(
+        &mut self,
+        message: ToWorker,
+        events: &mut Vec<WorkerEvent>,
+        commands: &mut Vec<Command>,
+    ) {
+        match message {
+            ToWorker::Registered { .. } => {}
+            ToWorker::DefineSpec { spec, bytes } => self.define(spec, &bytes),
+            ToWorker::AddPeer(peer) => {
+                let same_machine = peer.machine == self.machine;
+                events.push(WorkerEvent::AddPeer { worker: peer.worker, same_machine });
+                self.peers.insert(peer.worker, Arc::new(peer));
+            }
+            ToWorker::ComputeTask(compute) => {
+                events.push(WorkerEvent::ComputeTask(Box::<ComputeTask>::new(compute)));
+            }
+            ToWorker::FreeKeys { tasks } => events.push(WorkerEvent::FreeKeys { tasks }),
+            ToWorker::RemoveReplicas { tasks } => {
+                events.push(WorkerEvent::RemoveReplicas { tasks });
+            }
+            ToWorker::RefreshWhoHas { who_has } => {
+                events.push(WorkerEvent::RefreshWhoHas { who_has });
+            }
+            ToWorker::RemoveWorker { worker } => {
+                self.peers.remove(&worker);
+                events.push(WorkerEvent::RemoveWorker { worker });
+            }
+            ToWorker::BadKeyAck { task, peer } => {
+                events.push(WorkerEvent::BadKeyAck { task, peer });
+            }
+            ToWorker::WriteOutput { task, target } => {
+                commands.push(Command::Write { task, value: None, target });
+            }
+            ToWorker::SyncOutputs => commands.push(Command::Sync),
+            ToWorker::Close { reason } => commands.push(Command::Close { reason }),
+        }
+    }
+
+    fn define(&mut self, spec: SpecId, bytes: &[u8]) {
+        match codec::decode::<RunSpec>(bytes) {
+            Ok(decoded) => {
+                if self.specs.len() <= spec.index() {
+                    self.specs.resize(spec.index() + 1, None);
+                }
+                self.specs[spec.index()] = Some(Arc::new(decoded));
+            }
+            // Tasks that use it will fail with the text of `kernel`.
+            Err(error) => tracing::error!(spec = spec.0, %error, "run spec cannot be read"),
+        }
+    }
+
+    /// A run ended on a thread: gives it the run to do next, when there is one.
+    pub(super) fn on_outcome(&mut self, outcome: Outcome) -> Option<Run> {
+        let Outcome { task, run_id, result, thread, started, stopped } = outcome;
+        let (start_ns, stop_ns) = (self.clock.at(started).0, self.clock.at(stopped).0);
+        let event = match result {
+            Ok(value) => {
+                let (nbytes, type_code) = (value.nbytes(), type_code(value.header()));
+                self.offered.push((task, value));
+                WorkerEvent::ExecuteSuccess {
+                    task,
+                    run_id,
+                    nbytes,
+                    type_code,
+                    thread,
+                    start_ns,
+                    stop_ns,
+                }
+            }
+            Err(error) => WorkerEvent::ExecuteFailure {
+                task,
+                run_id,
+                error: Box::new(error),
+                thread,
+                start_ns,
+                stop_ns,
+            },
+        };
+        self.handle(event);
+        let next = if self.runs.is_empty() { None } else { Some(self.runs.remove(0)) };
+        self.hand_out();
+        next
+    }
+
+    /// A transfer ended.
+    pub(super) fn on_gathered(&mut self, transfer: TransferId, end: Gathered) {
+        let event = match end {
+            Gathered::Answer { received, absent, bad } => {
+                let sizes = received.iter().map(|(task, value)| (*task, value.nbytes())).collect();
+                self.offered.extend(received);
+                WorkerEvent::GatherDepSuccess { transfer, received: sizes, absent, bad }
+            }
+            Gathered::Busy => WorkerEvent::GatherDepBusy { transfer },
+            Gathered::NetworkFailure => WorkerEvent::GatherDepNetworkFailure { transfer },
+            Gathered::Failure(error) => WorkerEvent::GatherDepFailure { transfer, error },
+        };
+        self.handle(event);
+        self.hand_out();
+    }
+
+    /// The timer of the core.
+    pub(super) fn on_timeout(&mut self) {
+        self.handle(WorkerEvent::Timeout);
+        self.hand_out();
+    }
+
+    fn handle(&mut self, event: WorkerEvent) {
+        let mut events = std::mem::take(&mut self.events);
+        events.push(event);
+        self.handle_all(&mut events);
+        self.events = events;
+    }
+
+    /// Feeds the core until nothing follows any more.
+    fn handle_all(&mut self, events: &mut Vec<WorkerEvent>) {
+        while !events.is_empty() {
+            let now = self.clock.now();
+            self.out.clear();
+            for event in events.iter() {
+                tracing::trace!(?event, "worker event");
+            }
+            self.state.handle_batch(now, events.drain(..), &mut self.out);
+            self.carry_out();
+            self.offered.clear();
+            events.append(&mut self.stillborn);
+        }
+    }
+
+    fn carry_out(&mut self) {
+        let mut instructions = std::mem::take(&mut self.out.instructions);
+        for instruction in instructions.drain(..) {
+            tracing::trace!(?instruction, "worker instruction");
+            self.carry_out_one(instruction);
+        }
+        self.out.instructions = instructions;
+    }
+
+    fn carry_out_one(&mut self, instruction: WorkerInstruction) {
+        use WorkerInstruction as I;
+        match instruction {
+            I::Execute { task, run_id, attempt, spec, inputs, threads, timeout_ns, priority } => {
+                match self.prepare(spec, &inputs) {
+                    Ok((kernel, inputs)) => self.runs.push(Run {
+                        task,
+                        run_id,
+                        attempt,
+                        kernel,
+                        inputs,
+                        threads,
+                        timeout_ns,
+                        priority: store_priority(priority),
+                    }),
+                    Err(error) => self.stillborn.push(failed_before_start(task, run_id, error)),
+                }
+            }
+            // Kernels cannot be stopped, and a run that was handed out starts at once.
+            I::Cancel { .. } => {}
+            I::GatherDep { transfer, peer, tasks, priority } => {
+                let gather = Gather {
+                    transfer,
+                    worker: peer,
+                    peer: self.peers.get(&peer).cloned(),
+                    tasks,
+                    priority: store_priority(priority),
+                };
+                self.command(Command::Gather(gather));
+            }
+            I::Store { task } => {
+                let found = self.offered.iter().position(|(offered, _)| *offered == task);
+                let position = found.expect("the core keeps only what its event announced");
+                let (task, value) = self.offered.swap_remove(position);
+                self.data.insert(task, value);
+            }
+            I::Drop { task } => {
+                self.data.remove(&task);
+            }
+            I::SetTimer(at) => self.command(Command::SetTimer(at)),
+            message => {
+                if let Some(message) = to_scheduler(message) {
+                    self.send(&message);
+                }
+            }
+        }
+    }
+
+    /// Kernel and values of a run.
+    fn prepare(
+        &mut self,
+        spec: SpecId,
+        inputs: &[TaskId],
+    ) -> Result<(Arc<Kernel>, Vec<Sealed>), TaskError> {
+        let kernel = self.kernel(spec, inputs.len())?;
+        let values = inputs.iter().map(|task| self.data.get(task).cloned());
+        let values = values.collect::<Option<Vec<_>>>().ok_or_else(|| TaskError {
+            kind: "InternalError".to_owned(),
+            message: "an input went away before the run began".to_owned(),
+            traceback: String::new(),
+        })?;
+        Ok((kernel, values))
+    }
+
+    fn kernel(&mut self, spec: SpecId, inputs: usize) -> Result<Arc<Kernel>, TaskError> {
+        if let Some(kernel) = self.kernels.get(&(spec, inputs)) {
+            return Ok(Arc::clone(kernel));
+        }
+        let unusable = |message: String| TaskError {
+            kind: "SpecError".to_owned(),
+            message,
+            traceback: String::new(),
+        };
+        let run_spec = self.specs.get(spec.index()).and_then(Option::as_deref);
+        let Some(RunSpec::Kernel { name, params }) = run_spec else {
+            return Err(unusable("its run spec did not reach the worker whole".to_owned()));
+        };
+        let kernel = kernels::parse(name, params, inputs);
+        let kernel = Arc::new(kernel.map_err(|error| unusable(error.to_string()))?);
+        self.kernels.insert((spec, inputs), Arc::clone(&kernel));
+        Ok(kernel)
+    }
+
+    /// Queues what the reporting thread does not take along.
+    fn hand_out(&mut self) {
+        let Some(submitter) = &self.submitter else {
+            self.runs.clear();
+            return;
+        };
+        for run in self.runs.drain(..) {
+            submitter.submit(run);
+        }
+    }
+
+    fn command(&self, command: Command) {
+        // The I/O thread has gone only when the worker ends.
+        let _ended = self.commands.send(command);
+    }
+}
+
+fn failed_before_start(task: TaskId, run_id: RunId, error: TaskError) -> WorkerEvent {
+    WorkerEvent::ExecuteFailure {
+        task,
+        run_id,
+        error: Box::new(error),
+        thread: 0,
+        start_ns: 0,
+        stop_ns: 0,
+    }
+}
+
+/// The store serves smaller numbers first, as the core does.
+fn store_priority(priority: Priority) -> u64 {
+    let user = u64::from(priority.user.cast_unsigned() ^ (1 << 31));
+    (user << 32) | u64::from(priority.order)
+}
+
+/// The code of a result's type: 1 for bytes, 16 + dtype code for arrays.
+pub(crate) fn type_code(header: &Header) -> TypeCode {
+    match header {
+        Header::Bytes => TypeCode(1),
+        Header::Array { dtype, .. } => TypeCode(16 + *dtype as u8),
+    }
+}
+
+/// Instructions that are just messages.
+fn to_scheduler(instruction: WorkerInstruction) -> Option<ToScheduler> {
+    use WorkerInstruction as I;
+    Some(match instruction {
+        I::TaskFinished { task, run_id, nbytes, type_code, thread, start_ns, stop_ns } => {
+            ToScheduler::TaskFinished { task, run_id, nbytes, type_code, thread, start_ns, stop_ns }
+        }
+        I::TaskErred { task, run_id, error, thread, start_ns, stop_ns } => {
+            ToScheduler::TaskErred { task, run_id, error, thread, start_ns, stop_ns }
+        }
+        I::LongRunning { task, run_id, compute_duration_ns } => {
+            ToScheduler::LongRunning { task, run_id, compute_duration_ns }
+        }
+        I::Reschedule { task, run_id } => ToScheduler::Reschedule { task, run_id },
+        I::AddKeys { tasks } => ToScheduler::AddKeys { tasks },
+        I::ReleaseWorkerData { task } => ToScheduler::ReleaseWorkerData { task },
+        I::RequestRefreshWhoHas { tasks } => ToScheduler::RequestRefreshWhoHas { tasks },
+        I::WorkerStatusChange { status } => ToScheduler::WorkerStatusChange { status },
+        I::BadReplica { task, peer, why } => ToScheduler::BadReplica { task, peer, why },
+        I::Execute { .. }
+        | I::Cancel { .. }
+        | I::GatherDep { .. }
+        | I::Store { .. }
+        | I::Drop { .. }
+        | I::SetTimer(_) => return None,
+    })
+}

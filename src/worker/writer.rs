@@ -1,0 +1,100 @@
+//! The thread that writes results to the output folder, so that neither tasks nor messages wait.
+//!
+//! It remembers which files are not synced, and syncs them when the scheduler asks.
+
+use crate::config::Fsync;
+use crate::output::{ChunkError, sync_files, write_chunk, write_file};
+use rdask_core::ids::TaskId;
+use rdask_core::messages::{ToScheduler, WriteTarget};
+use rdask_store::Sealed;
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::mpsc;
+
+/// Something to write.
+#[derive(Debug)]
+pub(super) enum Order {
+    /// Write a result.
+    Write {
+        /// The task.
+        task: TaskId,
+        /// Its value; none: not held here any more.
+        value: Option<Sealed>,
+        /// Where to.
+        target: WriteTarget,
+    },
+    /// Sync everything written.
+    Sync,
+}
+
+/// The writing thread's books.
+struct Writer {
+    folder: PathBuf,
+    fsync: Fsync,
+    unsynced: BTreeSet<PathBuf>,
+}
+
+/// Starts the thread. It ends when the sender is dropped; answers go to `answer`.
+///
+/// # Errors
+/// When the system refuses a thread.
+pub(super) fn start(
+    folder: PathBuf,
+    fsync: Fsync,
+    answer: impl Fn(&ToScheduler) + Send + 'static,
+) -> std::io::Result<mpsc::Sender<Order>> {
+    let (sender, orders) = mpsc::channel();
+    std::thread::Builder::new().name("writer".to_owned()).spawn(move || {
+        let mut writer = Writer { folder, fsync, unsynced: BTreeSet::new() };
+        for order in orders {
+            answer(&writer.carry_out(order));
+        }
+    })?;
+    Ok(sender)
+}
+
+impl Writer {
+    fn carry_out(&mut self, order: Order) -> ToScheduler {
+        match order {
+            Order::Write { task, value: None, target } => ToScheduler::OutputFailed {
+                task,
+                target: Box::new(target),
+                reason: String::new(),
+                mismatch: false,
+            },
+            Order::Write { task, value: Some(value), target } => self.write(task, &value, target),
+            Order::Sync => ToScheduler::OutputsSynced { error: self.sync() },
+        }
+    }
+
+    fn write(&mut self, task: TaskId, value: &Sealed, target: WriteTarget) -> ToScheduler {
+        let written = match &target {
+            WriteTarget::File { stem } => write_file(&self.folder, stem, value, self.fsync)
+                .map(|written| (self.folder.join(&written.file), written))
+                .map_err(|error| (error.to_string(), false)),
+            WriteTarget::Chunk { path, .. } => write_chunk(&target, value)
+                .map(|written| (PathBuf::from(path), written))
+                .map_err(|error| {
+                    (error.to_string(), matches!(error, ChunkError::Mismatch { .. }))
+                }),
+        };
+        match written {
+            Ok((path, written)) => {
+                if self.fsync == Fsync::End {
+                    self.unsynced.insert(path);
+                }
+                let (target, written) = (Box::new(target), Box::new(written));
+                ToScheduler::OutputWritten { task, target, written }
+            }
+            Err((reason, mismatch)) => {
+                ToScheduler::OutputFailed { task, target: Box::new(target), reason, mismatch }
+            }
+        }
+    }
+
+    /// Syncs what was written since the last time; gives the system's error.
+    fn sync(&mut self) -> Option<String> {
+        let files = std::mem::take(&mut self.unsynced);
+        sync_files(files.iter().map(PathBuf::as_path)).err().map(|error| error.to_string())
+    }
+}

@@ -1,0 +1,4 @@
+//! Tests of the store through its public interface, in one process.
+
+mod model;
+mod waiting;
