@@ -132,7 +132,6 @@ fn case(kernel: &'static str, params: Value, inputs: Vec<Given>, class: Class) -
     Case { kernel, params, inputs, class, extra: Value::Null }
 }
 
-const FLOATS: [DType; 2] = [DType::F32, DType::F64];
 const REALS: [DType; 10] = [
     DType::I8,
     DType::I16,
@@ -346,7 +345,7 @@ fn expression(chance: &mut Chance, depth: usize) -> String {
         let leaves = ["a", "b", "c", "a", "b", "c", "2", "0.5", "3"];
         return chance.pick(&leaves).to_owned();
     }
-    let mut part = |chance: &mut Chance| expression(chance, depth - 1);
+    let part = |chance: &mut Chance| expression(chance, depth - 1);
     match chance.below(10) {
         0 => format!("where({} < {}, {}, b)", part(chance), part(chance), part(chance)),
         1 => format!("abs({})", part(chance)),
@@ -394,7 +393,7 @@ fn axes(chance: &mut Chance, params: &mut Value, count: usize) {
         _ => {
             let chosen: Vec<usize> = (0..count).filter(|_| chance.one_in(2)).collect();
             let signed = |axis: usize| {
-                if axis % 2 == 0 { axis as i64 } else { axis as i64 - count as i64 }
+                if axis.is_multiple_of(2) { axis as i64 } else { axis as i64 - count as i64 }
             };
             params["axis"] = json!(chosen.into_iter().map(signed).collect::<Vec<_>>());
         }

@@ -139,11 +139,17 @@ number!(
     |value| Complex::new(value as f32, 0.0),
     |value| Complex::new(value as f64, 0.0)
 );
-number!(real_methods, 0.0, [f32, f64], |value| Complex::new(value as f32, 0.0), |value| {
-    Complex::new(f64::from(value), 0.0)
-});
 number!(
-    complex_methods, Complex::ZERO, [Complex<f32>, Complex<f64>],
-    |value: Self| Complex::new(value.re as f32, value.im as f32),
-    |value: Self| Complex::new(f64::from(value.re), f64::from(value.im))
+    real_methods,
+    0.0,
+    [f32, f64],
+    |value: Self| Complex::new(value.to_f32(), 0.0),
+    |value: Self| Complex::new(value.to_f64(), 0.0)
+);
+number!(
+    complex_methods,
+    Complex::ZERO,
+    [Complex<f32>, Complex<f64>],
+    |value: Self| Complex::new(value.re.to_f32(), value.im.to_f32()),
+    |value: Self| Complex::new(value.re.to_f64(), value.im.to_f64())
 );

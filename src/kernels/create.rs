@@ -79,7 +79,8 @@ impl Arange {
         let last = (self.count as i128).saturating_sub(1).max(0);
         let last = step.saturating_mul(last).saturating_add(start);
         if self.count > 0 && [start, last].iter().any(|value| *value < low || *value > high) {
-            let problem = format!("{start} to {last} are out of bounds for {}", self.dtype.name());
+            let name = self.dtype.numpy_name();
+            let problem = format!("{start} to {last} are out of bounds for {name}");
             return Err(reader.bad("count", problem));
         }
         Ok(())

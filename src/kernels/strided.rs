@@ -111,14 +111,16 @@ fn transpose<T: Pod>(source: &[T], layout: &Layout, fast: usize, out: &mut [T]) 
     let mut read = Walk::new(&shape, &pick(&layout.strides), layout.start);
     let mut write = Walk::new(&shape, &pick(&own), 0);
     let (rows, columns) = (layout.shape[fast], layout.shape[inner]);
-    let plane = Plane {
-        rows,
-        columns,
-        read_stride: layout.strides[inner],
-        write_stride: own[fast] as usize,
-    };
     for _ in 0..shape.iter().product::<usize>() {
-        plane.copy(source, read.position(), out, write.position());
+        let plane = Plane {
+            rows,
+            columns,
+            from: read.position(),
+            to: write.position(),
+            read_stride: layout.strides[inner],
+            write_stride: own[fast] as usize,
+        };
+        plane.copy(source, out);
         read.advance();
         write.advance();
     }
@@ -129,6 +131,10 @@ fn transpose<T: Pod>(source: &[T], layout: &Layout, fast: usize, out: &mut [T]) 
 struct Plane {
     rows: usize,
     columns: usize,
+    /// First element in the source.
+    from: usize,
+    /// First element in the result.
+    to: usize,
     /// From column to column in the source.
     read_stride: isize,
     /// From row to row in the result.
@@ -136,33 +142,27 @@ struct Plane {
 }
 
 impl Plane {
-    fn copy<T: Pod>(self, source: &[T], from: usize, out: &mut [T], to: usize) {
+    fn copy<T: Pod>(self, source: &[T], out: &mut [T]) {
         for column in (0..self.columns).step_by(TILE) {
             let width = TILE.min(self.columns - column);
             for row in (0..self.rows).step_by(TILE) {
                 let height = TILE.min(self.rows - row);
-                self.tile(source, from, out, to, (row, column, height, width));
+                self.tile(source, out, [row, column], [height, width]);
             }
         }
     }
 
-    fn tile<T: Pod>(
-        self,
-        source: &[T],
-        from: usize,
-        out: &mut [T],
-        to: usize,
-        (row, column, height, width): (usize, usize, usize, usize),
-    ) {
+    fn tile<T: Pod>(self, source: &[T], out: &mut [T], corner: [usize; 2], size: [usize; 2]) {
+        let ([row, column], [height, width]) = (corner, size);
         // Every source row of the tile is sliced once, so the inner loop checks no bounds.
         let mut lines: [&[T]; TILE] = [&[]; TILE];
         for (offset, line) in lines[..width].iter_mut().enumerate() {
-            let start = from as isize + (column + offset) as isize * self.read_stride;
+            let start = self.from as isize + (column + offset) as isize * self.read_stride;
             let start = start as usize + row;
             *line = &source[start..start + height];
         }
         for r in 0..height {
-            let start = to + (row + r) * self.write_stride + column;
+            let start = self.to + (row + r) * self.write_stride + column;
             for (value, line) in out[start..start + width].iter_mut().zip(&lines) {
                 *value = line[r];
             }

@@ -96,8 +96,8 @@ pub(in crate::kernels) fn sqrt(x: C) -> C {
         return C::new(f64::NAN, f64::NAN);
     }
     if x.re.is_infinite() {
-        // The difference of the imaginary part with itself is 0, or NaN when it is NaN.
-        let rest = x.im - x.im;
+        // 0, or NaN when the imaginary part is NaN.
+        let rest = x.im * 0.0;
         return if x.re < 0.0 {
             C::new(rest.abs(), x.re.abs().copysign(x.im))
         } else {
@@ -166,7 +166,7 @@ fn log_abs(x: C) -> f64 {
     if (0.5..2.0).contains(&large) && small < 2.0 {
         return 0.5 * libm::log1p((large - 1.0) * (large + 1.0) + small * small);
     }
-    if large > 1e300 || large < 1e-290 {
+    if !(1e-290..=1e300).contains(&large) {
         let scale = if large > 1.0 { 2.0_f64.powi(-60) } else { 2.0_f64.powi(120) };
         let shift = if large > 1.0 { 60.0 * LN_2 } else { -120.0 * LN_2 };
         return libm::log(libm::hypot(small * scale, large * scale)) + shift;
@@ -266,12 +266,13 @@ pub(in crate::kernels) fn arctan(x: C) -> C {
 }
 
 fn arctanh(x: C) -> C {
-    let (re, im) = (x.re, x.im);
+    // Odd; on the left the logarithm's argument would cancel.
+    let (re, im) = if x.re < 0.0 { (-x.re, -x.im) } else { (x.re, x.im) };
     let square = im * im;
     let away = 1.0 - re;
     let real = 0.25 * libm::log1p(4.0 * re / (away * away + square));
     let imaginary = 0.5 * libm::atan2(2.0 * im, away * (1.0 + re) - square);
-    C::new(real, imaginary)
+    if x.re < 0.0 { C::new(-real, -imaginary) } else { C::new(real, imaginary) }
 }
 
 /// `x ** y`; small integer powers by multiplication, as numpy does.

@@ -111,9 +111,9 @@ impl Program {
             let from = first.map_or(to, |operand| typed.dtypes[operand]);
             let step = Step { action, operands: slots, from, to, target };
             if constant {
-                program.once.push(step)
+                program.once.push(step);
             } else {
-                program.steps.push(step)
+                program.steps.push(step);
             }
             allocation.slots[index] = Slot::Register(target);
             let mut ended: Vec<usize> = operands(*node).collect();

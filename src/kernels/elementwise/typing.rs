@@ -282,6 +282,12 @@ impl Typing {
             Value::Float(value) => value,
             _ => return Ok(None),
         };
+        // numpy squares a bool as int8, while its other powers with a literal are int64.
+        if operator && dtype == DType::Bool && matches!(y, Value::Int(2)) {
+            let base = self.cast(base, DType::I8);
+            let square = Typed::Binary(Binary::Multiply, DType::I8, base, base);
+            return Ok(Some(self.add(square, DType::I8)));
+        }
         if !operator || kind_of(dtype) < Kind::Float {
             return Ok(None);
         }
@@ -303,8 +309,8 @@ impl Typing {
             return self.compare(compare.mirrored(), Value::Strong(node), Value::Int(value));
         }
         let mut dtype = self.common(x, y);
-        if let (Value::Strong(_), Value::Int(value)) = (x, y)
-            && is_integer(dtype)
+        if let (Value::Strong(node), Value::Int(value)) = (x, y)
+            && is_integer(self.dtypes[node])
         {
             // A literal that the dtype does not hold is below or above all of its values.
             let (low, high) = bounds(dtype);

@@ -242,7 +242,7 @@ impl Job<'_> {
     }
 
     fn extreme(&self, output: &mut Output, largest: bool) -> Outcome<()> {
-        if self.plan.count() == 0 && self.plan.results() > 0 {
+        if self.plan.count() == 0 {
             let name = if largest { "maximum" } else { "minimum" };
             return Err(value_error(format!(
                 "zero-size array to reduction operation {name} which has no identity"

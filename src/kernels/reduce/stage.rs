@@ -78,6 +78,7 @@ impl Plan {
     ///
     /// # Errors
     /// No memory for what stands between two stages.
+    #[expect(clippy::too_many_arguments, reason = "a loop and the closures that it is made for")]
     pub(super) fn run<T: Pod, S: Copy, A: Pod, R: Pod>(
         &self,
         context: &Context<'_>,
@@ -181,6 +182,7 @@ impl Stage {
         places
     }
 
+    #[expect(clippy::too_many_arguments, reason = "a loop and the closures that it is made for")]
     fn run<T: Pod, S: Copy, A: Pod, R: Pod>(
         &self,
         source: &[T],
@@ -295,6 +297,7 @@ fn fold_rows<T: Pod, S: Copy, A: Pod, R: Pod>(
 }
 
 /// Folds the columns `start..start + sums.len()` of rows of `width` into `sums`.
+#[expect(clippy::too_many_arguments, reason = "a loop and the closures that it is made for")]
 fn strip<T: Pod, S: Copy, A: Pod>(
     block: &[T],
     width: usize,
