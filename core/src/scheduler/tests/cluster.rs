@@ -5,7 +5,8 @@ use crate::graph::{Attributes, Csr, Graph, Keys, Outputs, RunSpec};
 use crate::ids::{ClientId, RunId, SpecId, TaskId, WorkerId};
 use crate::messages::{TaskError, TypeCode, WorkerRegistration};
 use crate::scheduler::{
-    DependencyAt, GraphSubmission, SchedulerEvent, SchedulerInstruction, SchedulerOut, SchedulerState,
+    DependencyAt, GraphSubmission, SchedulerEvent, SchedulerInstruction, SchedulerOut,
+    SchedulerState,
 };
 use crate::time::Time;
 use std::collections::VecDeque;

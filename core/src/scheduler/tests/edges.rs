@@ -8,8 +8,10 @@ use crate::scheduler::TaskState as S;
 use crate::scheduler::{SchedulerEvent, TaskState};
 use crate::time::Time;
 
-/// Every edge, with a scenario that takes it.
-const EDGES: &[(S, S, fn() -> Cluster)] = &[
+/// An edge, with a scenario that takes it.
+type Row = (S, S, fn() -> Cluster);
+
+const EDGES: &[Row] = &[
     (S::Released, S::Waiting, submitted),
     (S::Waiting, S::Processing, submitted),
     (S::Waiting, S::Queued, queued),
@@ -211,8 +213,10 @@ fn every_edge_of_the_document_has_a_test() {
         S::NoWorker => "no-worker".to_owned(),
         other => format!("{other:?}").to_lowercase(),
     };
-    let mut tested: Vec<String> =
-        EDGES.iter().map(|(start, asked, _)| format!("{} → {}", name(start), name(asked))).collect();
+    let mut tested: Vec<String> = EDGES
+        .iter()
+        .map(|(start, asked, _)| format!("{} → {}", name(start), name(asked)))
+        .collect();
     written.sort_unstable();
     tested.sort_unstable();
     assert_eq!(written, tested);
@@ -361,7 +365,10 @@ fn late_result() -> Cluster {
     cluster.handle(result);
     cluster.expect(&[]);
     assert_eq!(cluster.state.state_of(b), S::Waiting);
-    assert_eq!(cluster.state.processing(other).count() + cluster.state.processing(first).count(), 1);
+    assert_eq!(
+        cluster.state.processing(other).count() + cluster.state.processing(first).count(),
+        1
+    );
     cluster
 }
 

@@ -143,7 +143,8 @@ fn run_matches_and_the_sender_processes_the_task() {
 fn run_matches_and_another_worker_processes_the_task() {
     let (mut cluster, _, other) = processing();
     cluster.handle(finished(other, X, RunId(1), 8));
-    let warn = format!("warn worker {} reports run 1 of 'x', which another worker processes", other.0);
+    let warn =
+        format!("warn worker {} reports run 1 of 'x', which another worker processes", other.0);
     let free = format!("w{} free 0#1", other.0);
     cluster.expect(&[&warn, &free]);
     cluster.handle(erred(other, X, RunId(1)));

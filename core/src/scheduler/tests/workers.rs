@@ -70,7 +70,10 @@ fn heartbeats_are_rarer_the_more_workers_there_are() {
     for (worker, interval) in expected {
         assert_eq!(intervals[worker], interval);
     }
-    assert_eq!((intervals[49], intervals[199], intervals[399]), (2 * SECOND_NS, 2 * SECOND_NS, 3 * SECOND_NS));
+    assert_eq!(
+        (intervals[49], intervals[199], intervals[399]),
+        (2 * SECOND_NS, 2 * SECOND_NS, 3 * SECOND_NS)
+    );
 }
 
 #[test]
@@ -158,10 +161,7 @@ fn a_second_graph_and_a_wrong_order_are_refused() {
     let mut wrong = super::cluster::submission(&graph, &[a], &[]);
     wrong.order = vec![3];
     cluster.handle(SchedulerEvent::UpdateGraph(Box::new(wrong)));
-    cluster.expect(&[
-        "c0 cancelled 0: the static order is not a permutation of the tasks",
-        "idle",
-    ]);
+    cluster.expect(&["c0 cancelled 0: the static order is not a permutation of the tasks", "idle"]);
     cluster.submit(&graph, &[a]);
     cluster.submit(&graph, &[a]);
     cluster.expect(&["c0 cancelled 0: the job has its graph already"]);
