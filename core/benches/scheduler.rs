@@ -37,7 +37,10 @@ fn main() {
     let numbers: Vec<usize> = std::env::args().filter_map(|text| text.parse().ok()).collect();
     let tasks = numbers.first().copied().unwrap_or(1_000_000).max(2);
     let runs = numbers.get(1).copied().unwrap_or(5);
-    println!("{:<14}{:>9}{:>10}{:>12}{:>14}", "graph", "workers", "ns/task", "tasks/s", "bytes/task");
+    println!(
+        "{:<14}{:>9}{:>10}{:>12}{:>14}",
+        "graph", "workers", "ns/task", "tasks/s", "bytes/task"
+    );
     for shape in [Shape::Independent, Shape::Tree] {
         // A full binary tree has an odd number of nodes.
         let graph = Arc::new(graph(shape, (tasks - 1) | 1));

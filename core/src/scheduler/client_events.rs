@@ -6,6 +6,14 @@ use super::{SchedulerState, Span, TaskState};
 use crate::ids::{ClientId, TaskId};
 use rustc_hash::FxHashSet;
 
+/// Who cancels, whether also what others want, and why.
+#[derive(Clone, Debug)]
+pub(super) struct Cancellation {
+    pub(super) client: ClientId,
+    pub(super) force: bool,
+    pub(super) reason: String,
+}
+
 impl SchedulerState {
     /// add-client
     pub(super) fn on_add_client(&mut self, client: ClientId, out: &mut SchedulerOut) {
@@ -70,18 +78,17 @@ impl SchedulerState {
     /// cancel-keys: the tasks and all that depends on them, unless another client wants it.
     pub(super) fn on_cancel_keys(
         &mut self,
-        client: ClientId,
         mut open: Vec<TaskId>,
-        force: bool,
-        reason: &str,
+        cancellation: &Cancellation,
         out: &mut SchedulerOut,
     ) {
-        let Some(bit) = self.clients.bit(client) else { return };
+        let Cancellation { client, force, reason } = cancellation;
+        let Some(bit) = self.clients.bit(*client) else { return };
         let (mut seen, mut cancelled) = (FxHashSet::default(), Vec::new());
         while let Some(task) = open.pop() {
             let Some(record) = self.known(task) else { continue };
             let others_want = record.who_wants & !bit != 0;
-            if (others_want && !force) || !seen.insert(task) {
+            if (others_want && !*force) || !seen.insert(task) {
                 continue;
             }
             cancelled.push(task);
@@ -94,11 +101,11 @@ impl SchedulerState {
             let wants = |task: &&TaskId| self.tasks[task.index()].who_wants & bit != 0;
             out.tasks.extend(cancelled.iter().filter(wants));
             let tasks = Span { start, end: position(out.tasks.len()) };
-            let reason = reason.to_owned();
+            let reason = reason.clone();
             out.instructions.push(SchedulerInstruction::CancelledKeys { client, tasks, reason });
         }
         for task in cancelled {
-            self.drop_wishes(task, if force { u32::MAX } else { bit });
+            self.drop_wishes(task, if *force { u32::MAX } else { bit });
         }
     }
 

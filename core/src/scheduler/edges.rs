@@ -49,7 +49,7 @@ impl SchedulerState {
             return None;
         }
         let mut inputs = self.dependencies.row(task).iter().map(|input| &self.tasks[input.index()]);
-        inputs.find(|input| input.state == TaskState::Erred).map(|input| input.blame)
+        inputs.find(|input| input.blame != NONE).map(|input| input.blame)
     }
 
     /// All inputs are in memory: a worker is chosen.

@@ -201,7 +201,8 @@ impl SchedulerState {
                 self.on_client_releases_keys(client, &tasks);
             }
             E::CancelKeys { client, tasks, force, reason } => {
-                self.on_cancel_keys(client, tasks, force, &reason, out);
+                let cancellation = client_events::Cancellation { client, force, reason };
+                self.on_cancel_keys(tasks, &cancellation, out);
             }
             E::Retry { tasks } => self.on_retry(tasks),
             E::AddWorker { worker, registration } => self.on_add_worker(worker, registration, out),

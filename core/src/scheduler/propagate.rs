@@ -2,7 +2,7 @@
 
 use super::edges::free_keys;
 use super::instruction::{SchedulerInstruction, SchedulerOut, position};
-use super::task::Flags;
+use super::task::{Flags, NONE};
 use super::{SchedulerState, Span, TaskState, client};
 use crate::ids::{RunId, TaskId};
 
@@ -97,6 +97,7 @@ impl SchedulerState {
         self.free_replicas(task, out);
         self.set_state(task, TaskState::Forgotten);
         let record = &mut self.tasks[task.index()];
+        record.blame = NONE;
         let wanted_by = std::mem::take(&mut record.who_wants);
         if record.flags.has(Flags::FAILED) {
             record.flags.clear(Flags::FAILED);

@@ -93,6 +93,7 @@ const SEVERAL: WorkerId = WorkerId(NONE - 1);
 
 /// What the scheduler knows of a task.
 #[derive(Clone, Debug)]
+#[repr(align(32))]
 pub(super) struct Task {
     /// The latest sending.
     pub(super) run_id: RunId,

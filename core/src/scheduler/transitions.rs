@@ -1,7 +1,7 @@
 //! The engine: recommendations, the drain, and the table from a pair of states to its function.
 //!
 //! A task has at most one pending recommendation, the last one given; the one that was first given
-//! last is carried out first. A pair without a function goes through `released`; what `released`
+//! last is carried out first. Only being forgotten overrides having failed. A pair without a function goes through `released`; what `released`
 //! itself recommends for the task then replaces the state that was asked for. Every state change is
 //! in the story.
 
@@ -18,6 +18,10 @@ impl SchedulerState {
     /// Asks for a task to go to a state after the running transition.
     pub(super) fn recommend(&mut self, task: TaskId, finish: TaskState) {
         let record = &mut self.tasks[task.index()];
+        if record.pending == Some(TaskState::Erred) && finish != TaskState::Forgotten {
+            // Whatever else happens to a task that has failed, it has failed.
+            return;
+        }
         match record.pending.replace(finish) {
             None => self.recommended.push(task),
             // A task that loses its last dependent is no longer held by it either.

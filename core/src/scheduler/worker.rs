@@ -23,8 +23,9 @@ pub(super) struct Assigned {
     pub(super) at_once: bool,
 }
 
-/// What the scheduler knows of a worker.
+/// What the scheduler knows of a worker: three cache lines.
 #[derive(Clone, Debug)]
+#[repr(align(64))]
 pub(super) struct Worker {
     /// Slots, at least one. This and the limit are copies that every decision reads.
     pub(super) nthreads: u32,

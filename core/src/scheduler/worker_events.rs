@@ -133,8 +133,9 @@ impl SchedulerState {
         for task in results {
             let held = &mut self.tasks[task.index()];
             self.overflow.remove(held, worker);
+            // At once, so that nothing in the drain takes a lost result for one that is there.
             if !held.is_held() {
-                self.recommend(task, TaskState::Released);
+                self.transition(task, TaskState::Released, out);
             }
         }
         self.drain(out);

@@ -5,7 +5,8 @@ use crate::graph::{Attributes, Csr, Graph, Keys, Outputs, RunSpec};
 use crate::ids::{ClientId, RunId, SpecId, TaskId, WorkerId};
 use crate::messages::{TaskError, TypeCode, WorkerRegistration};
 use crate::scheduler::{
-    GraphSubmission, SchedulerEvent, SchedulerInstruction, SchedulerOut, SchedulerState,
+    DependencyAt, GraphSubmission, SchedulerEvent, SchedulerInstruction, SchedulerOut,
+    SchedulerState,
 };
 use crate::time::Time;
 use std::collections::VecDeque;
@@ -156,6 +157,11 @@ impl Cluster {
         self.handle(SchedulerEvent::UpdateGraph(Box::new(submission(graph, &[], run_once))));
     }
 
+    /// Asserts that the last event led to exactly these instructions.
+    pub(super) fn expect(&self, expected: &[&str]) {
+        assert_eq!(render(&self.out), expected);
+    }
+
     /// The worker that a task is processing on, and the run.
     pub(super) fn on(&self, task: TaskId) -> (WorkerId, RunId) {
         let workers: Vec<WorkerId> = self.state.workers().collect();
@@ -217,4 +223,53 @@ pub(super) fn bang() -> TaskError {
         message: "bang".to_owned(),
         traceback: String::new(),
     }
+}
+
+/// Instructions in words: receiver, what, tasks with their runs.
+pub(super) fn render(out: &SchedulerOut) -> Vec<String> {
+    use SchedulerInstruction as I;
+    let numbers = |tasks: &[TaskId]| tasks.iter().map(|t| t.0.to_string()).collect::<Vec<_>>();
+    let inputs = |inputs: &[DependencyAt]| {
+        let one = |input: &DependencyAt| {
+            let holders = input.holders.of(&out.holders).iter().map(|w| w.0.to_string());
+            format!(" {}@{}", input.task.0, holders.collect::<Vec<_>>().join(","))
+        };
+        inputs.iter().map(one).collect::<String>()
+    };
+    let words = |instruction: &I| match instruction {
+        I::ComputeTask { worker, task, run_id, attempt, dependencies, .. } => {
+            let inputs = inputs(dependencies.of(&out.dependencies));
+            format!("w{} compute {}#{} attempt {attempt}{inputs}", worker.0, task.0, run_id.0)
+        }
+        I::FreeKeys { worker, tasks } => {
+            let freed = tasks.of(&out.frees).iter();
+            let freed: String = freed.map(|(task, run)| format!(" {}#{}", task.0, run.0)).collect();
+            format!("w{} free{freed}", worker.0)
+        }
+        I::RemoveReplicas { worker, tasks } => {
+            format!("w{} drop {}", worker.0, numbers(tasks.of(&out.tasks)).join(" "))
+        }
+        I::RefreshWhoHas { worker, who_has } => {
+            format!("w{} refresh{}", worker.0, inputs(who_has.of(&out.dependencies)))
+        }
+        I::RemoveWorker { worker, gone } => format!("w{} gone w{}", worker.0, gone.0),
+        I::BadKeyAck { worker, task, peer } => {
+            format!("w{} struck {} off w{}", worker.0, task.0, peer.0)
+        }
+        I::AcceptWorker { worker, .. } => format!("w{} accept", worker.0),
+        I::RefuseWorker { worker, reason } => format!("w{} refuse: {reason}", worker.0),
+        I::CloseWorker { worker, reason } => format!("w{} close: {reason}", worker.0),
+        I::KeyInMemory { client, task } => format!("c{} memory {}", client.0, task.0),
+        I::TaskErred { client, task } => format!("c{} erred {}", client.0, task.0),
+        I::LostData { client, task } => format!("c{} lost {}", client.0, task.0),
+        I::TaskRetried { client, task } => format!("c{} retried {}", client.0, task.0),
+        I::CancelledKeys { client, tasks, reason } => {
+            let tasks = numbers(tasks.of(&out.tasks)).join(" ");
+            format!("c{} cancelled {tasks}: {reason}", client.0)
+        }
+        I::Idle => "idle".to_owned(),
+        I::SetTimer(time) => format!("timer {}", time.0),
+        I::Warn(text) => format!("warn {text}"),
+    };
+    out.instructions.iter().map(words).collect()
 }

@@ -2,4 +2,10 @@
 //! of placement and of failures, and random runs.
 
 mod cluster;
+mod edges;
+mod failures;
+mod placement;
+mod random;
 mod runs;
+mod stale;
+mod workers;
