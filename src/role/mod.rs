@@ -7,9 +7,9 @@ mod scheduler;
 mod worker;
 
 use crate::config::RunOptions;
+use rdask_core::config::Config;
 use rdask_launcher::control::{ChildEnd, Start};
 use rdask_launcher::roles::Role;
-use rdask_core::config::Config;
 use rdask_transport::{Endpoint, Identity, Secret, Settings};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;

@@ -146,11 +146,8 @@ impl Driver {
     }
 
     fn manifest(&mut self, folder: &Folder) -> Manifest {
-        let mut manifest = Manifest {
-            graph: folder.graph.clone(),
-            outputs: BTreeMap::new(),
-            run: self.summary(),
-        };
+        let mut manifest =
+            Manifest { graph: folder.graph.clone(), outputs: BTreeMap::new(), run: self.summary() };
         let Some(graph) = self.graph.clone() else { return manifest };
         for task in outputs(&graph) {
             let entry = match self.job.file_of(task) {

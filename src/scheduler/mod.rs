@@ -26,8 +26,8 @@ pub(crate) use nannies::signal_name;
 
 use crate::clock::Clock;
 use crate::config::Progress;
-use crate::graph_load::{self, Fault, LoadError};
 use crate::graph_file::content_hash;
+use crate::graph_load::{self, Fault, LoadError};
 use rdask_core::config::Config;
 use rdask_core::graph::{Graph, static_order};
 use rdask_transport::{Batch, Channel, ChannelReceiver};

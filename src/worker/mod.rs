@@ -25,7 +25,9 @@ use rdask_core::ids::{TaskId, WorkerId};
 use rdask_core::messages::{ToScheduler, ToWorker, WorkerRegistration};
 use rdask_core::worker::{WorkerOptions, WorkerState};
 use rdask_store::{Sealed, Store};
-use rdask_transport::{Batch, Channel, ChannelReceiver, ChannelSender, Endpoint, Fetcher, Lookup, Serve};
+use rdask_transport::{
+    Batch, Channel, ChannelReceiver, ChannelSender, Endpoint, Fetcher, Lookup, Serve,
+};
 use shell::{Command, Shell};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -118,10 +120,8 @@ impl Worker {
             let guard = shared.lock();
             for name in names {
                 let task = u32::try_from(*name).ok().map(TaskId);
-                let value = guard
-                    .as_ref()
-                    .zip(task)
-                    .and_then(|(shell, task)| shell.value(task).cloned());
+                let value =
+                    guard.as_ref().zip(task).and_then(|(shell, task)| shell.value(task).cloned());
                 answers.push(value.map_or(Serve::Absent, Serve::Object));
             }
         })
@@ -170,8 +170,17 @@ impl Worker {
             shell.set_submitter(Some(pool.submitter()));
             shell.on_messages(rest.into_iter());
         });
-        let mut io =
-            Io { shared, fetcher, endpoint, meter, writes, reports_transfers, heartbeat, clock, timer: None };
+        let mut io = Io {
+            shared,
+            fetcher,
+            endpoint,
+            meter,
+            writes,
+            reports_transfers,
+            heartbeat,
+            clock,
+            timer: None,
+        };
         let reason = io.run(receiver, queue).await;
         // The last measurements go into the summary.
         io.send_heartbeat();
@@ -204,7 +213,9 @@ async fn registered(
             ToWorker::Registered { worker, heartbeat_ns } => {
                 Ok((worker, Duration::from_nanos(heartbeat_ns), rest))
             }
-            ToWorker::Close { reason } => Err(format!("the scheduler refused this worker: {reason}")),
+            ToWorker::Close { reason } => {
+                Err(format!("the scheduler refused this worker: {reason}"))
+            }
             _ => Err("the scheduler answered the registration with something else".to_owned()),
         };
     }
