@@ -168,11 +168,12 @@ fn a_signal_stops_the_job_within_three_seconds() {
         run.signal(signal);
         let outcome = run.wait();
         assert!(sent.elapsed() < Duration::from_secs(30), "hangs: {outcome}");
-        if launcher == Launcher::Local {
-            assert_eq!(outcome.code, Some(3), "{outcome}");
-            assert!(outcome.stderr.contains("stopped by signal"), "{outcome}");
-        } else {
-            assert_ne!(outcome.code, Some(0), "{outcome}");
+        assert!(outcome.stderr.contains("stopped by signal"), "{outcome}");
+        match launcher {
+            Launcher::Local => assert_eq!(outcome.code, Some(3), "{outcome}"),
+            Launcher::OpenMpi(_) => assert_ne!(outcome.code, Some(0), "{outcome}"),
+            // Hydra returns 0 after a TERM although rank 0 ends with 3 (seen with plain shells too).
+            Launcher::Mpich(_) => {}
         }
         assert!(!file.exists(), "the scheduler file stays");
     }
