@@ -82,9 +82,10 @@ impl Nannies {
         }
     }
 
-    /// All have said goodbye or are gone.
+    /// All have said goodbye or are gone, those included that have not found us yet: they would
+    /// look for us for long.
     pub(super) fn all_gone(&self) -> bool {
-        self.by_connection.values().all(|nanny| nanny.gone)
+        self.by_connection.values().all(|nanny| nanny.gone) && self.missing().is_empty()
     }
 
     /// Ranks whose nanny never came.
