@@ -21,7 +21,7 @@ use rdask_core::scheduler::{
 };
 use rdask_core::time::Time;
 use rdask_transport::{Batch, Channel, Role};
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -76,8 +76,8 @@ pub(super) struct Driver {
     /// Workers and the sum of their threads, when there were most.
     pub(super) most_workers: (u64, u64),
     pub(super) trouble: Trouble,
-    /// Failed tasks that the user was told of.
-    pub(super) reported: Vec<TaskId>,
+    /// Tasks that failed by themselves, told of or counted.
+    pub(super) reported: FxHashSet<TaskId>,
 }
 
 impl Driver {
@@ -117,7 +117,7 @@ impl Driver {
             outputs_written: 0,
             most_workers: (0, 0),
             trouble: Trouble::default(),
-            reported: Vec::new(),
+            reported: FxHashSet::default(),
             options,
         })
     }

@@ -27,6 +27,13 @@ struct Target {
     failures: u32,
 }
 
+impl Target {
+    /// Nothing is left to do for it.
+    fn is_settled(&self) -> bool {
+        matches!(self.state, Writing::Done(_) | Writing::Unfit)
+    }
+}
+
 #[derive(Debug)]
 enum Writing {
     /// Its key is not in memory.
@@ -37,6 +44,8 @@ enum Writing {
     Again(Instant),
     /// Done.
     Done(Written),
+    /// The result does not fit its array.
+    Unfit,
 }
 
 /// What must be sent: this worker writes that.
@@ -69,7 +78,8 @@ pub(super) struct Job {
     open: usize,
     /// Wanted keys, in the graph's order.
     wanted: Vec<TaskId>,
-    erred: Vec<TaskId>,
+    /// Keys that erred, or (with the reason) whose results do not fit their arrays.
+    erred: FxHashMap<TaskId, Option<String>>,
     /// Targets in `Writing::Again`.
     again: usize,
     /// Results stay in memory instead (a run inside the calling process).
@@ -198,7 +208,7 @@ impl Job {
             if matches!(target.state, Writing::Again(_)) {
                 self.again -= 1;
             }
-            if !matches!(target.state, Writing::Done(_)) {
+            if !target.is_settled() {
                 target.state = Writing::Waiting;
             }
         }
@@ -234,11 +244,16 @@ impl Job {
         };
         let Some(target) = targets.iter_mut().find(ours) else { return false };
         target.state = Writing::Done(written);
-        if targets.iter().any(|target| !matches!(target.state, Writing::Done(_))) {
-            return false;
+        let settled = targets.iter().all(Target::is_settled);
+        if settled && !self.erred.contains_key(&task) {
+            self.open -= 1;
         }
-        self.open -= 1;
-        true
+        settled
+    }
+
+    /// Nothing is left to do with a key's result.
+    pub(super) fn is_settled(&self, task: TaskId) -> bool {
+        self.targets.get(&task).is_some_and(|targets| targets.iter().all(Target::is_settled))
     }
 
     /// A write failed.
@@ -247,7 +262,7 @@ impl Job {
         worker: WorkerId,
         task: TaskId,
         what: &WriteTarget,
-        held: bool,
+        reason: &str,
         mismatch: bool,
     ) -> Failed {
         let ours = |target: &&mut Target| {
@@ -258,8 +273,12 @@ impl Job {
             return Failed::Retry;
         };
         if mismatch {
+            target.state = Writing::Unfit;
+            self.give_up(task, Some(reason));
             return Failed::Mismatch;
         }
+        // Without a reason: the worker does not hold the result.
+        let held = !reason.is_empty();
         if held {
             target.failures += 1;
         }
@@ -292,10 +311,21 @@ impl Job {
 
     /// A wanted key erred for good.
     pub(super) fn on_erred(&mut self, task: TaskId) {
-        if self.targets.contains_key(&task) && !self.erred.contains(&task) {
-            self.erred.push(task);
+        self.give_up(task, None);
+    }
+
+    /// A wanted key will not be written whole; `reason`: when its result is there all the same.
+    fn give_up(&mut self, task: TaskId, reason: Option<&str>) {
+        let Some(targets) = self.targets.get(&task) else { return };
+        let done = targets.iter().all(|target| matches!(target.state, Writing::Done(_)));
+        if !done && self.erred.insert(task, reason.map(str::to_owned)).is_none() {
             self.open -= 1;
         }
+    }
+
+    /// Why a result that was computed cannot be written.
+    pub(super) fn why_unfit(&self, task: TaskId) -> Option<&str> {
+        self.erred.get(&task)?.as_deref()
     }
 
     /// Writes under way.
