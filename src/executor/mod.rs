@@ -15,7 +15,7 @@ pub use pool::{Pool, PoolOptions, Seat, Submitter};
 use crate::kernels::{Context, Kernel};
 use rdask_core::ids::{RunId, TaskId};
 use rdask_core::messages::TaskError;
-use rdask_store::{Sealed, Store};
+use rdask_store::{Activity, Sealed, Store};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
@@ -57,6 +57,8 @@ pub struct Outcome {
     pub started: Instant,
     /// See `started`.
     pub stopped: Instant,
+    /// Dropped when the outcome has been dealt with: until then memory may come free.
+    pub activity: Activity,
 }
 
 /// What all runs of a worker share.
@@ -87,7 +89,6 @@ pub fn execute(run: Run, around: &Surroundings, thread: u32) -> Outcome {
     let stopped = Instant::now();
     // The inputs' pins end before the scheduler hears of the result: it may free them at once.
     drop(inputs);
-    drop(activity);
     let result = match result {
         Ok(result) => result,
         Err(panic) => Err(panicked(&*panic)),
@@ -98,7 +99,7 @@ pub fn execute(run: Run, around: &Surroundings, thread: u32) -> Outcome {
     } else {
         result
     };
-    Outcome { task, run_id, result, thread, started, stopped }
+    Outcome { task, run_id, result, thread, started, stopped, activity }
 }
 
 fn panicked(panic: &(dyn std::any::Any + Send)) -> TaskError {

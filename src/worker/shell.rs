@@ -18,7 +18,7 @@ use rdask_core::messages::{
 };
 use rdask_core::time::Time;
 use rdask_core::worker::{WorkerEvent, WorkerInstruction, WorkerOut, WorkerState};
-use rdask_store::{Header, Sealed};
+use rdask_store::{Activity, Header, Sealed, Store};
 use rdask_transport::ChannelSender;
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
@@ -36,8 +36,8 @@ pub(super) enum Command {
     Write {
         /// The task.
         task: TaskId,
-        /// Its value; none: not held here.
-        value: Option<Sealed>,
+        /// Its value; none: not held here. Memory comes free once it is written.
+        value: Option<(Sealed, Activity)>,
         /// Where to.
         target: WriteTarget,
     },
@@ -45,6 +45,13 @@ pub(super) enum Command {
     Sync,
     /// Call `on_drained` when the connection takes more.
     AwaitDrained,
+    /// A peer is gone: end what goes on with it.
+    Forget {
+        /// Its number.
+        worker: WorkerId,
+        /// The process.
+        server_id: u128,
+    },
     /// The scheduler ends this worker.
     Close {
         /// Why.
@@ -94,10 +101,11 @@ pub(super) struct Shell {
     clock: Clock,
     outgoing: Outgoing,
     commands: UnboundedSender<Command>,
+    store: Store,
     /// Values of the keys in memory.
     data: FxHashMap<TaskId, Sealed>,
     /// Values that the present event announced.
-    offered: Vec<(TaskId, Sealed)>,
+    offered: FxHashMap<TaskId, Sealed>,
     specs: Vec<Option<Arc<RunSpec>>>,
     kernels: FxHashMap<(SpecId, usize), Arc<Kernel>>,
     peers: FxHashMap<WorkerId, Arc<Peer>>,
@@ -117,7 +125,7 @@ impl Shell {
         clock: Clock,
         sender: ChannelSender,
         commands: UnboundedSender<Command>,
-        machine: String,
+        (store, machine): (Store, String),
     ) -> Self {
         Self {
             state,
@@ -125,8 +133,9 @@ impl Shell {
             clock,
             outgoing: Outgoing::new(sender),
             commands,
+            store,
             data: FxHashMap::default(),
-            offered: Vec::new(),
+            offered: FxHashMap::default(),
             specs: Vec::new(),
             kernels: FxHashMap::default(),
             peers: FxHashMap::default(),
@@ -186,7 +195,9 @@ impl Shell {
         for command in commands {
             let command = match command {
                 Command::Write { task, target, .. } => {
-                    Command::Write { task, value: self.data.get(&task).cloned(), target }
+                    let value = self.data.get(&task).cloned();
+                    let value = value.map(|value| (value, self.store.activity()));
+                    Command::Write { task, value, target }
                 }
                 other => other,
             };
@@ -219,7 +230,9 @@ impl Shell {
                 events.push(WorkerEvent::RefreshWhoHas { who_has });
             }
             ToWorker::RemoveWorker { worker } => {
-                self.peers.remove(&worker);
+                if let Some(peer) = self.peers.remove(&worker) {
+                    commands.push(Command::Forget { worker, server_id: peer.server_id });
+                }
                 events.push(WorkerEvent::RemoveWorker { worker });
             }
             ToWorker::BadKeyAck { task, peer } => {
@@ -248,12 +261,12 @@ impl Shell {
 
     /// A run ended on a thread: gives it the run to do next, when there is one.
     pub(super) fn on_outcome(&mut self, outcome: Outcome) -> Option<Run> {
-        let Outcome { task, run_id, result, thread, started, stopped } = outcome;
+        let Outcome { task, run_id, result, thread, started, stopped, activity } = outcome;
         let (start_ns, stop_ns) = (self.clock.at(started).0, self.clock.at(stopped).0);
         let event = match result {
             Ok(value) => {
                 let (nbytes, type_code) = (value.nbytes(), type_code(value.header()));
-                self.offered.push((task, value));
+                self.offered.insert(task, value);
                 WorkerEvent::ExecuteSuccess {
                     task,
                     run_id,
@@ -276,6 +289,7 @@ impl Shell {
         self.handle(event);
         let next = if self.runs.is_empty() { None } else { Some(self.runs.remove(0)) };
         self.hand_out();
+        drop(activity);
         next
     }
 
@@ -363,9 +377,8 @@ impl Shell {
                 self.command(Command::Gather(gather));
             }
             I::Store { task } => {
-                let found = self.offered.iter().position(|(offered, _)| *offered == task);
-                let position = found.expect("the core keeps only what its event announced");
-                let (task, value) = self.offered.swap_remove(position);
+                let value = self.offered.remove(&task);
+                let value = value.expect("the core keeps only what its event announced");
                 self.data.insert(task, value);
             }
             I::Drop { task } => {
