@@ -48,7 +48,7 @@ impl Driver {
             M::Heartbeat(heartbeat) => self.on_heartbeat(worker, *heartbeat),
             M::Transferred(transfer) => {
                 if let Some(link) = self.links.get(&worker) {
-                    self.observer.transfer(link, &self.links, &transfer);
+                    self.observer.transfer(link, worker, *transfer);
                 }
             }
             M::OutputWritten { task, target, written } => {
@@ -102,7 +102,7 @@ impl Driver {
                 cpus = %registration.cpus,
                 "worker joined"
             );
-            self.observer.worker_joined(self.clock.now(), registration);
+            self.observer.worker_joined(self.clock.now(), worker, registration);
         }
         self.write_scheduler_file();
     }
@@ -206,6 +206,7 @@ impl Driver {
         }
         let now = self.clock.now();
         self.observer.worker_lost(now, registration, &reason);
+        self.observer.lost_transfers(now, &link, worker);
         self.observer.lost_tasks(&self.state, now, &registration.name, running);
         self.remove(worker, false, executing, reason);
         self.write_scheduler_file();
