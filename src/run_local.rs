@@ -109,10 +109,8 @@ pub enum RunError {
 /// # Errors
 /// As `RunError` says; a failed task is an error that names it.
 pub fn run_local(graph: Graph, options: LocalOptions) -> Result<Results, RunError> {
-    let loaded = scheduler::loaded(graph).map_err(|fault| LoadError {
-        origin: String::new(),
-        faults: vec![fault],
-    })?;
+    let loaded = scheduler::loaded(graph)
+        .map_err(|fault| LoadError { origin: String::new(), faults: vec![fault] })?;
     // A thread of its own, so that the caller may be inside any runtime.
     let thread = std::thread::Builder::new()
         .name("run_local".to_owned())
@@ -166,9 +164,8 @@ fn run(loaded: LoadedGraph, options: LocalOptions) -> Result<Results, RunError> 
 fn collect(graph: &Graph, values: impl Fn(TaskId) -> Option<Sealed>) -> Results {
     let chunks = graph.arrays.iter().flat_map(|array| array.grid.iter().copied());
     let wanted = scheduler::outputs(graph).into_iter().chain(chunks);
-    let values = wanted
-        .filter_map(|task| Some((graph.key(task).to_owned(), values(task)?)))
-        .collect();
+    let values =
+        wanted.filter_map(|task| Some((graph.key(task).to_owned(), values(task)?))).collect();
     Results { values }
 }
 

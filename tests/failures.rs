@@ -12,7 +12,8 @@ struct Draw(u64);
 impl Draw {
     /// From 0 to 1.
     fn fraction(&mut self) -> f64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 11) as f64 / (1_u64 << 53) as f64
     }
 }
@@ -78,7 +79,8 @@ fn count(events: &str, losses: &mut Losses) {
 
 #[test]
 fn forty_kills_at_any_time_leave_the_right_results() {
-    let launchers = [Launcher::Local, Launcher::OpenMpi(3), Launcher::Mpich(3), Launcher::OpenMpi(2)];
+    let launchers =
+        [Launcher::Local, Launcher::OpenMpi(3), Launcher::Mpich(3), Launcher::OpenMpi(2)];
     let launchers: Vec<Launcher> =
         launchers.into_iter().filter(|launcher| launcher.available()).collect();
     let mut draw = Draw(20_261_121);
@@ -102,7 +104,10 @@ fn a_task_that_kills_its_worker_fails_for_good_and_the_rest_is_kept() {
         .args(["--workers", "2", "--keep-going"])
         .finish()
         .expect_code(1);
-    assert!(outcome.stderr.contains("'bad'") && outcome.stderr.contains("KilledWorker"), "{outcome}");
+    assert!(
+        outcome.stderr.contains("'bad'") && outcome.stderr.contains("KilledWorker"),
+        "{outcome}"
+    );
     assert_eq!(case.floats("good"), [1.0]);
     let manifest = case.manifest();
     assert!(manifest["outputs"]["bad"]["error"].as_str().unwrap().contains("KilledWorker"));
@@ -110,9 +115,13 @@ fn a_task_that_kills_its_worker_fails_for_good_and_the_rest_is_kept() {
 
 #[test]
 fn a_task_that_kills_its_first_workers_succeeds_later() {
-    let case = Case::new(&graph(vec![task("x", json!({"kernel": "abort", "attempts": 2}), &[])], &["x"]));
-    let outcome =
-        Start::new(Launcher::Local).args(case.args()).args(["--workers", "2"]).finish().expect_code(0);
+    let case =
+        Case::new(&graph(vec![task("x", json!({"kernel": "abort", "attempts": 2}), &[])], &["x"]));
+    let outcome = Start::new(Launcher::Local)
+        .args(case.args())
+        .args(["--workers", "2"])
+        .finish()
+        .expect_code(0);
     assert!(outcome.stderr.contains("worker lost"), "{outcome}");
 }
 
@@ -143,7 +152,8 @@ fn a_signal_stops_the_job_within_three_seconds() {
         if !launcher.available() {
             continue;
         }
-        let tasks = (0..8).map(|i| task(&format!("s-{i}"), json!({"kernel": "sleep", "ms": 60_000}), &[]));
+        let tasks =
+            (0..8).map(|i| task(&format!("s-{i}"), json!({"kernel": "sleep", "ms": 60_000}), &[]));
         let case = Case::new(&graph(tasks.collect(), &[]));
         let file = case.path().join("scheduler.json");
         let mut run =

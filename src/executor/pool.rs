@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 /// Where a thread sits.
 #[derive(Clone, Debug, Default)]
-pub struct Seat {
+pub(crate) struct Seat {
     /// CPUs to bind it to; empty: not bound.
     pub cpus: Vec<u32>,
     /// Which queue it serves: index of the NUMA node among the worker's.
@@ -22,7 +22,7 @@ pub struct Seat {
 }
 
 /// What a pool needs.
-pub struct PoolOptions {
+pub(crate) struct PoolOptions {
     /// One seat per thread.
     pub seats: Vec<Seat>,
     /// Longest look for work before an idle thread sleeps.
@@ -37,12 +37,12 @@ pub struct PoolOptions {
 
 /// Hands runs to a pool; clones share it.
 #[derive(Clone)]
-pub struct Submitter {
+pub(crate) struct Submitter {
     shared: Arc<PoolShared>,
 }
 
 /// The threads. Dropping the pool lets each end its run and joins them.
-pub struct Pool {
+pub(crate) struct Pool {
     shared: Arc<PoolShared>,
     threads: Vec<JoinHandle<()>>,
 }
@@ -72,7 +72,7 @@ impl Pool {
     ///
     /// # Errors
     /// When the system refuses a thread.
-    pub fn start(options: PoolOptions, around: Surroundings) -> std::io::Result<Self> {
+    pub(crate) fn start(options: PoolOptions, around: Surroundings) -> std::io::Result<Self> {
         let nodes = options.seats.iter().map(|seat| seat.node + 1).max().unwrap_or(1);
         let count = options.seats.len();
         let shared = Arc::new(PoolShared {
@@ -95,14 +95,14 @@ impl Pool {
 
     /// A handle that queues runs.
     #[must_use]
-    pub fn submitter(&self) -> Submitter {
+    pub(crate) fn submitter(&self) -> Submitter {
         Submitter { shared: Arc::clone(&self.shared) }
     }
 }
 
 impl Submitter {
     /// Queues a run on the node with the most idle threads.
-    pub fn submit(&self, run: Run) {
+    pub(crate) fn submit(&self, run: Run) {
         let node = self
             .shared
             .nodes

@@ -78,7 +78,8 @@ fn load(request: &Request, inbox: mpsc::Sender<Inbox>) -> anyhow::Result<()> {
     let path = graph_path(request);
     std::thread::Builder::new().name("graph".to_owned()).spawn(move || {
         let loaded = graph_load::load(&path).and_then(|graph| {
-            scheduler::loaded(graph).map_err(|fault| LoadError { origin: path, faults: vec![fault] })
+            scheduler::loaded(graph)
+                .map_err(|fault| LoadError { origin: path, faults: vec![fault] })
         });
         let _ended = inbox.blocking_send(Inbox::Loaded(loaded.map(Box::new)));
     })?;

@@ -12,9 +12,7 @@ use rdask_launcher::control::{ChildEnd, FromSupervisor, Start};
 use rdask_launcher::roles::WorkerSlot;
 use rdask_launcher::spawn::ExecutingPage;
 use rdask_store::Store;
-use rdask_transport::{
-    Connection, DataServer, Endpoint, Listener, Role, choose_addresses,
-};
+use rdask_transport::{Connection, DataServer, Endpoint, Listener, Role, choose_addresses};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 use tokio::sync::mpsc;

@@ -14,9 +14,7 @@ use crate::user_error::UserError;
 use rdask_core::codec;
 use rdask_core::graph::Graph;
 use rdask_core::ids::{ClientId, RunId, TaskId, WorkerId};
-use rdask_core::messages::{
-    ComputeTask, Dependency, Needs, Priority, ToScheduler, ToWorker,
-};
+use rdask_core::messages::{ComputeTask, Dependency, Needs, Priority, ToScheduler, ToWorker};
 use rdask_core::scheduler::{
     DependencyAt, GraphSubmission, SchedulerEvent, SchedulerInstruction, SchedulerOut,
     SchedulerState, Span, TaskState,
@@ -250,8 +248,12 @@ impl Driver {
         use SchedulerInstruction as I;
         match instruction {
             I::ComputeTask { worker, task, run_id, attempt, priority, dependencies } => {
-                let sending =
-                    Sending { task: *task, run_id: *run_id, attempt: *attempt, priority: *priority };
+                let sending = Sending {
+                    task: *task,
+                    run_id: *run_id,
+                    attempt: *attempt,
+                    priority: *priority,
+                };
                 self.compute_task(*worker, &sending, dependencies.of(&out.dependencies), out);
             }
             I::FreeKeys { worker, tasks } => {
@@ -410,8 +412,11 @@ fn arguments(inputs: &[TaskId], dependencies: &[DependencyAt]) -> Vec<u32> {
     if same {
         return Vec::new();
     }
-    let positions: FxHashMap<TaskId, u32> =
-        dependencies.iter().zip(0..).map(|(dependency, position)| (dependency.task, position)).collect();
+    let positions: FxHashMap<TaskId, u32> = dependencies
+        .iter()
+        .zip(0..)
+        .map(|(dependency, position)| (dependency.task, position))
+        .collect();
     inputs.iter().map(|input| positions[input]).collect()
 }
 

@@ -156,8 +156,7 @@ impl Job {
 
     /// A job whose wanted results stay in memory.
     pub(super) fn kept(graph: &Graph) -> (Self, Wishes) {
-        let (mut job, mut wishes) =
-            Self::new(graph, |_| String::new(), |_| (String::new(), 0));
+        let (mut job, mut wishes) = Self::new(graph, |_| String::new(), |_| (String::new(), 0));
         job.keep = true;
         wishes.wanted.clone_from(&job.wanted);
         (job, wishes)

@@ -68,11 +68,8 @@ impl Nannies {
 
     /// Asks a supervisor to end its worker and start another.
     pub(super) fn kill_worker(&self, nanny: u128, slot: &str, reason: &str) {
-        let message = ToNanny::KillWorker {
-            slot: slot.to_owned(),
-            reason: reason.to_owned(),
-            restart: true,
-        };
+        let message =
+            ToNanny::KillWorker { slot: slot.to_owned(), reason: reason.to_owned(), restart: true };
         if let Some(known) = self.by_connection.values().find(|known| known.id == nanny) {
             known.send(&message);
         }
@@ -144,7 +141,9 @@ impl Driver {
                     self.nannies.close("the job is over");
                 }
             }
-            FromNanny::WorkerDied { slot, server_id, signal, code, executing, log_tail, .. } => {
+            FromNanny::WorkerDied {
+                slot, server_id, signal, code, executing, log_tail, ..
+            } => {
                 let reason = death(signal, code);
                 if !log_tail.is_empty() && !self.phase.is_over() {
                     tracing::info!(worker = %slot, "last words of the worker:\n{log_tail}");

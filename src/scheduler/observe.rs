@@ -1,7 +1,7 @@
 //! What a run tells while it goes on: events, progress, totals for the summary.
 
-use super::link::Link;
 use super::SchedulerOptions;
+use super::link::Link;
 use crate::observe::events::{Event, EventWriter, Outcome, Phase, WorkerState, utc_now};
 use crate::observe::progress::{ProgressDisplay, Standing};
 use rdask_core::graph::Graph;

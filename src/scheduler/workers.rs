@@ -114,7 +114,13 @@ impl Driver {
         }
         match message {
             ToScheduler::TaskFinished {
-                task, run_id, nbytes, type_code, start_ns, stop_ns, ..
+                task,
+                run_id,
+                nbytes,
+                type_code,
+                start_ns,
+                stop_ns,
+                ..
             } => {
                 self.last_result = self.clock.now();
                 self.handle(SchedulerEvent::TaskFinished {
@@ -189,7 +195,8 @@ impl Driver {
         if self.phase.is_over() {
             tracing::debug!(worker = %registration.name, "worker ended: {reason}");
         } else {
-            let running = if keys.is_empty() { String::new() } else { format!(" while running {keys}") };
+            let running =
+                if keys.is_empty() { String::new() } else { format!(" while running {keys}") };
             tracing::warn!(
                 worker = %registration.name,
                 host = %registration.host,

@@ -74,9 +74,7 @@ impl Writer {
                 .map_err(|error| (error.to_string(), false)),
             WriteTarget::Chunk { path, .. } => write_chunk(&target, value)
                 .map(|written| (PathBuf::from(path), written))
-                .map_err(|error| {
-                    (error.to_string(), matches!(error, ChunkError::Mismatch { .. }))
-                }),
+                .map_err(|error| (error.to_string(), matches!(error, ChunkError::Mismatch { .. }))),
         };
         match written {
             Ok((path, written)) => {
