@@ -10,7 +10,7 @@
 
 mod pool;
 
-pub(crate) use pool::{Pool, PoolOptions, Seat, Submitter};
+pub(crate) use pool::{Bind, Note, Pool, PoolOptions, Seat, Submitter};
 
 use crate::kernels::{Context, Kernel};
 use rdask_core::ids::{RunId, TaskId};

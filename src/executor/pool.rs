@@ -21,18 +21,25 @@ pub(crate) struct Seat {
     pub node: usize,
 }
 
+/// Binds the calling thread to CPUs; a failure is the implementor's to report.
+pub(crate) type Bind = Box<dyn Fn(&[u32]) + Send + Sync>;
+/// Notes what a thread runs, for the nanny: called before and (with none) after each run.
+pub(crate) type Note = Box<dyn Fn(u32, Option<&Run>) + Send + Sync>;
+/// Takes an outcome; gives the thread its next run when there is one.
+pub(crate) type Report = Box<dyn Fn(Outcome) -> Option<Run> + Send + Sync>;
+
 /// What a pool needs.
 pub(crate) struct PoolOptions {
     /// One seat per thread.
     pub seats: Vec<Seat>,
     /// Longest look for work before an idle thread sleeps.
     pub spin: Duration,
-    /// Binds the calling thread to CPUs; a failure is the implementor's to report.
-    pub bind: Box<dyn Fn(&[u32]) + Send + Sync>,
-    /// Notes what a thread runs, for the nanny: called before and (with none) after each run.
-    pub note: Box<dyn Fn(u32, Option<&Run>) + Send + Sync>,
-    /// Takes an outcome; gives the thread its next run when there is one.
-    pub report: Box<dyn Fn(Outcome) -> Option<Run> + Send + Sync>,
+    /// Binds each thread to the CPUs of its seat.
+    pub bind: Bind,
+    /// Hears of every run.
+    pub note: Note,
+    /// Hears of every outcome.
+    pub report: Report,
 }
 
 /// Hands runs to a pool; clones share it.

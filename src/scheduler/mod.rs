@@ -123,7 +123,7 @@ pub(crate) fn loaded(graph: Graph) -> Result<LoadedGraph, Fault> {
 #[derive(Debug)]
 pub(crate) enum Inbox {
     /// A proven control connection.
-    Connected(Channel),
+    Connected(Box<Channel>),
     /// One frame of a connection.
     Frame(u32, Batch),
     /// A worker has read enough for what waits to go on.

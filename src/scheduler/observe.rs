@@ -9,7 +9,7 @@ use rdask_core::ids::{RunId, TaskId, WorkerId};
 use rdask_core::messages::{Heartbeat, ToScheduler, TransferReport, WorkerRegistration};
 use rdask_core::scheduler::{SchedulerState, TaskState};
 use rdask_core::time::Time;
-use rustc_hash::FxHashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Interval of `state` events.
@@ -156,7 +156,7 @@ impl Observer {
     pub(super) fn transfer(
         &mut self,
         to: &Link,
-        links: &FxHashMap<WorkerId, Link>,
+        links: &BTreeMap<WorkerId, Link>,
         transfer: &TransferReport,
     ) {
         let Some(graph) = self.graph.clone() else { return };
@@ -187,7 +187,7 @@ impl Observer {
 
     /// Bytes received over each path (same process, shared memory, UCX, TCP) and the largest peak of
     /// resident bytes of a worker.
-    pub(super) fn totals(&self, links: &FxHashMap<WorkerId, Link>) -> ([u64; 4], u64) {
+    pub(super) fn totals(&self, links: &BTreeMap<WorkerId, Link>) -> ([u64; 4], u64) {
         let (mut received, mut peak) = (self.received, self.peak_rss_bytes);
         for link in links.values() {
             for (total, more) in received.iter_mut().zip(link.heartbeat.received_bytes) {
@@ -203,7 +203,7 @@ impl Observer {
         &mut self,
         now: Time,
         state: &SchedulerState,
-        links: &FxHashMap<WorkerId, Link>,
+        links: &BTreeMap<WorkerId, Link>,
     ) {
         if self.graph.is_none() {
             return;
@@ -219,10 +219,8 @@ impl Observer {
             return;
         }
         self.last_state = now;
-        let mut workers: Vec<(&WorkerId, &Link)> = links.iter().collect();
-        workers.sort_unstable_by_key(|(worker, _)| **worker);
-        let workers: Vec<WorkerState<'_>> = workers
-            .into_iter()
+        let workers: Vec<WorkerState<'_>> = links
+            .iter()
             .map(|(worker, link)| WorkerState {
                 worker: &link.registration.name,
                 memory: link.heartbeat.rss_bytes,

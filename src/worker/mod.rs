@@ -15,7 +15,7 @@ mod writer;
 
 use crate::clock::Clock;
 use crate::config::Fsync;
-use crate::executor::{Pool, PoolOptions, Run, Seat, Surroundings};
+use crate::executor::{Bind, Note, Pool, PoolOptions, Seat, Surroundings};
 use crate::outgoing::Outgoing;
 use io::Io;
 use measure::Meter;
@@ -51,9 +51,9 @@ pub(crate) struct WorkerSetup {
     /// Longest look for work of an idle thread.
     pub spin: Duration,
     /// Binds the calling thread.
-    pub bind: Box<dyn Fn(&[u32]) + Send + Sync>,
+    pub bind: Bind,
     /// Notes what a thread runs, for the nanny.
-    pub note: Box<dyn Fn(u32, Option<&Run>) + Send + Sync>,
+    pub note: Note,
     /// Relative paths refer to it.
     pub working_directory: PathBuf,
     /// The output folder.
