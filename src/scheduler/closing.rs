@@ -9,11 +9,12 @@
 //! Each phase but Running has a deadline, so that a run ends whatever the others do.
 
 use super::driver::{Driver, JOB};
+use super::job::{Failed, FailedWrite};
 use super::workers::list_keys;
 use super::{LoadedGraph, Verdict};
 use crate::user_error::UserError;
 use rdask_core::ids::{TaskId, WorkerId};
-use rdask_core::messages::{ToWorker, WriteTarget};
+use rdask_core::messages::ToWorker;
 use rdask_core::scheduler::{GraphSubmission, SchedulerEvent};
 use std::time::{Duration, Instant};
 
@@ -300,10 +301,9 @@ impl Driver {
             return;
         };
         let root = failure.root;
-        if self.reported.contains(&root) {
+        if !self.reported.insert(root) {
             return;
         }
-        self.reported.push(root);
         let inputs = graph.inputs.row(root);
         let mut place = String::new();
         if !inputs.is_empty() {
@@ -328,27 +328,17 @@ impl Driver {
     }
 
     /// A write failed.
-    pub(super) fn on_output_failed(
-        &mut self,
-        worker: WorkerId,
-        task: TaskId,
-        target: &WriteTarget,
-        reason: &str,
-        mismatch: bool,
-    ) {
-        use super::job::Failed;
-        let held = !reason.is_empty();
-        match self.job.on_failed(worker, task, target, held, mismatch) {
+    pub(super) fn on_output_failed(&mut self, worker: WorkerId, failed: &FailedWrite) {
+        let (task, reason) = (failed.task, &failed.reason);
+        let key = self.keys_of(std::iter::once(task));
+        match self.job.on_failed(worker, failed) {
+            Failed::Stale => {}
             Failed::Retry => {
-                if held {
-                    let key = self.keys_of(std::iter::once(task));
+                if failed.was_held() {
                     tracing::warn!("writing {key} failed and is tried again: {reason}");
-                } else {
-                    self.order_writes(task);
                 }
             }
             Failed::GivenUp => {
-                let key = self.keys_of(std::iter::once(task));
                 let what = format!("the result of {key} cannot be written: {reason}");
                 let help = "results that are whole stay; free space in the output folder or choose \
                             another with --output";
@@ -356,7 +346,6 @@ impl Driver {
                 self.dismiss(Instant::now());
             }
             Failed::Mismatch => {
-                let key = self.keys_of(std::iter::once(task));
                 let what = format!("task {key} failed: ValueError: {reason}");
                 self.job.on_erred(task);
                 self.fail(1, &what, None);
@@ -388,7 +377,7 @@ impl Driver {
     }
 
     /// A stop signal arrived somewhere, or the supervisor is gone.
-    pub(super) fn stop(&mut self, reason: String) {
+    pub(super) fn stop(&mut self, reason: &str) {
         if self.trouble.stopped || matches!(self.phase, Phase::Leaving { .. } | Phase::Ended(_)) {
             return;
         }

@@ -11,7 +11,7 @@ use rdask_core::messages::{
 };
 use rdask_core::scheduler::{SchedulerState, TaskState};
 use rdask_core::time::Time;
-use rustc_hash::FxHashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Interval of `state` events.
@@ -26,9 +26,9 @@ pub(super) struct Observer {
     needed: u64,
     last_state: Time,
     /// Names of all workers that ever joined: transfers from a dead one still end.
-    names: FxHashMap<WorkerId, String>,
+    names: BTreeMap<WorkerId, String>,
     /// Transfers under way, when they are written down.
-    transfers: FxHashMap<(WorkerId, TransferId), TransferReport>,
+    transfers: BTreeMap<(WorkerId, TransferId), TransferReport>,
     /// Totals of workers that are gone.
     received: [u64; 4],
     peak_rss_bytes: u64,
@@ -44,8 +44,8 @@ impl Observer {
             graph_path: options.graph_path.clone(),
             needed: 0,
             last_state: Time(0),
-            names: FxHashMap::default(),
-            transfers: FxHashMap::default(),
+            names: BTreeMap::default(),
+            transfers: BTreeMap::default(),
             received: [0; 4],
             peak_rss_bytes: 0,
         })
@@ -221,7 +221,7 @@ impl Observer {
 
     /// Bytes received over each path (same process, shared memory, UCX, TCP) and the largest peak of
     /// resident bytes of a worker.
-    pub(super) fn totals(&self, links: &FxHashMap<WorkerId, Link>) -> ([u64; 4], u64) {
+    pub(super) fn totals(&self, links: &BTreeMap<WorkerId, Link>) -> ([u64; 4], u64) {
         let (mut received, mut peak) = (self.received, self.peak_rss_bytes);
         for link in links.values() {
             for (total, more) in received.iter_mut().zip(link.heartbeat.received_bytes) {
@@ -237,7 +237,7 @@ impl Observer {
         &mut self,
         now: Time,
         state: &SchedulerState,
-        links: &FxHashMap<WorkerId, Link>,
+        links: &BTreeMap<WorkerId, Link>,
     ) {
         if self.graph.is_none() {
             return;
@@ -253,10 +253,8 @@ impl Observer {
             return;
         }
         self.last_state = now;
-        let mut workers: Vec<(&WorkerId, &Link)> = links.iter().collect();
-        workers.sort_unstable_by_key(|(worker, _)| **worker);
-        let workers: Vec<WorkerState<'_>> = workers
-            .into_iter()
+        let workers: Vec<WorkerState<'_>> = links
+            .iter()
             .map(|(worker, link)| WorkerState {
                 worker: &link.registration.name,
                 memory: link.heartbeat.rss_bytes,

@@ -4,6 +4,7 @@
 //! its threads were running, or, without such a report, a moment after its connection broke.
 
 use super::driver::{Driver, JOB, Report};
+use super::job::FailedWrite;
 use super::link::Link;
 use crate::observe::events::Outcome;
 use rdask_core::ids::{RunId, TaskId, WorkerId};
@@ -61,7 +62,8 @@ impl Driver {
                 }
             }
             M::OutputFailed { task, target, reason, mismatch } => {
-                self.on_output_failed(worker, task, &target, &reason, mismatch);
+                let target = *target;
+                self.on_output_failed(worker, &FailedWrite { task, target, reason, mismatch });
             }
             M::OutputsSynced { error } => self.on_synced(worker, error),
             M::Warning { text } => {
@@ -260,7 +262,6 @@ impl Driver {
                 slow.push(*worker);
             }
         }
-        slow.sort_unstable();
         for worker in slow {
             self.drop_worker(worker, "does not read what it is sent");
         }
