@@ -17,6 +17,10 @@ use std::time::Duration;
 /// Runs a graph and returns the exit code of the process.
 #[must_use]
 pub fn run(options: RunOptions, graph: &Path) -> i32 {
+    if let Err(error) = crate::observe::log::init(&options.log, "", None) {
+        tell(&error.to_string());
+        return 2;
+    }
     let launcher = options.launcher.clone();
     let Outcome { code, message } =
         supervisor::launch(launcher.as_deref(), || wishes(options, graph));
