@@ -24,8 +24,10 @@ const SYNC_LIMIT: Duration = Duration::from_secs(600);
 const DISMISS_LIMIT: Duration = Duration::from_secs(1);
 /// Supervisors have this long to say goodbye.
 const LEAVE_LIMIT: Duration = Duration::from_secs(5);
-/// The same after a signal: all is over within 3 s of its arrival.
-const LEAVE_LIMIT_STOPPED: Duration = Duration::from_millis(1200);
+/// After a signal both are short: Open MPI's mpirun kills 1 s after its TERM.
+const STOPPED_DISMISS_LIMIT: Duration = Duration::from_millis(300);
+/// See `STOPPED_DISMISS_LIMIT`.
+const STOPPED_LEAVE_LIMIT: Duration = Duration::from_millis(500);
 
 /// Where the job stands.
 #[derive(Debug)]
@@ -268,7 +270,8 @@ impl Driver {
         if self.phase.is_over() {
             return;
         }
-        self.phase = Phase::Dismissing { deadline: now + DISMISS_LIMIT };
+        let limit = if self.trouble.stopped { STOPPED_DISMISS_LIMIT } else { DISMISS_LIMIT };
+        self.phase = Phase::Dismissing { deadline: now + limit };
         for link in self.links.values_mut() {
             link.outgoing.send(&ToWorker::Close { reason: "the job is over".to_owned() });
         }
@@ -282,7 +285,7 @@ impl Driver {
         self.finish_delivery();
         self.remove_scheduler_file();
         self.nannies.close("the job is over");
-        let limit = if self.trouble.stopped { LEAVE_LIMIT_STOPPED } else { LEAVE_LIMIT };
+        let limit = if self.trouble.stopped { STOPPED_LEAVE_LIMIT } else { LEAVE_LIMIT };
         self.phase = Phase::Leaving { deadline: now + limit };
     }
 

@@ -49,7 +49,7 @@ impl Driver {
             M::Heartbeat(heartbeat) => self.on_heartbeat(worker, *heartbeat),
             M::Transferred(transfer) => {
                 if let Some(link) = self.links.get(&worker) {
-                    self.observer.transfer(link, &self.links, &transfer);
+                    self.observer.transfer(link, worker, *transfer);
                 }
             }
             M::OutputWritten { task, target, written } => {
@@ -104,7 +104,7 @@ impl Driver {
                 cpus = %registration.cpus,
                 "worker joined"
             );
-            self.observer.worker_joined(self.clock.now(), registration);
+            self.observer.worker_joined(self.clock.now(), worker, registration);
         }
         self.write_scheduler_file();
     }
@@ -208,6 +208,7 @@ impl Driver {
         }
         let now = self.clock.now();
         self.observer.worker_lost(now, registration, &reason);
+        self.observer.lost_transfers(now, &link, worker);
         self.observer.lost_tasks(&self.state, now, &registration.name, running);
         self.remove(worker, false, executing, reason);
         self.write_scheduler_file();
