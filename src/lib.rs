@@ -7,7 +7,6 @@
 //!
 //! The binary `rdask-hpc` runs a graph under `mpirun`, `srun` or alone: see [`cli`].
 
-pub mod byte_size;
 pub mod cli;
 mod clock;
 pub mod config;
