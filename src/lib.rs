@@ -28,7 +28,7 @@ mod role;
 pub mod run;
 mod run_local;
 mod scheduler;
-mod supervisor;
+pub mod supervisor;
 pub mod user_error;
 mod worker;
 

@@ -215,7 +215,7 @@ pub struct Bootstrap {
     pub addresses: Vec<SocketAddr>,
     /// The job's secret.
     pub secret: JobSecret,
-    /// Where scratch folders are made.
+    /// Where scratch folders are made; empty: nowhere.
     pub local_directory: PathBuf,
     /// Supervisors end when they cannot reach the scheduler for this long.
     pub death_timeout: Duration,
@@ -464,7 +464,7 @@ fn make(
         cwd: std::env::current_dir().map_err(BootstrapError::WorkingDirectory)?,
         addresses,
         secret: JobSecret::draw()?,
-        local_directory: wishes.launch.local_directory.unwrap_or_else(std::env::temp_dir),
+        local_directory: wishes.launch.local_directory.unwrap_or_default(),
         death_timeout: wishes.launch.death_timeout,
         plan,
         options: wishes.options,

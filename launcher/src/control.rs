@@ -67,7 +67,7 @@ pub struct Start {
     pub machine: String,
     /// Inode of the network namespace.
     pub network_namespace: u64,
-    /// Scratch folder of this rank, removed at the end by the supervisor.
+    /// Scratch folder of this rank, removed at the end by the supervisor; empty: there is none.
     pub scratch: PathBuf,
     /// The whole plan for the scheduler, for a worker only its own rank's.
     pub plan: JobPlan,

@@ -10,7 +10,7 @@
 
 mod pool;
 
-pub use pool::{Pool, PoolOptions, Seat, Submitter};
+pub(crate) use pool::{Bind, Note, Pool, PoolOptions, Seat, Submitter};
 
 use crate::kernels::{Context, Kernel};
 use rdask_core::ids::{RunId, TaskId};
@@ -23,7 +23,7 @@ use std::time::Instant;
 
 /// One run of a task, with everything that it needs.
 #[derive(Debug)]
-pub struct Run {
+pub(crate) struct Run {
     /// The task.
     pub task: TaskId,
     /// Which run.
@@ -44,7 +44,7 @@ pub struct Run {
 
 /// How a run ended.
 #[derive(Debug)]
-pub struct Outcome {
+pub(crate) struct Outcome {
     /// The task.
     pub task: TaskId,
     /// Which run.
@@ -61,7 +61,7 @@ pub struct Outcome {
 
 /// What all runs of a worker share.
 #[derive(Debug)]
-pub struct Surroundings {
+pub(crate) struct Surroundings {
     /// Where results are allocated.
     pub store: Store,
     /// Rank of the worker.
@@ -71,7 +71,7 @@ pub struct Surroundings {
 }
 
 /// Runs a task on the calling thread.
-pub fn execute(run: Run, around: &Surroundings, thread: u32) -> Outcome {
+pub(crate) fn execute(run: Run, around: &Surroundings, thread: u32) -> Outcome {
     let Run { task, run_id, attempt, kernel, inputs, threads, timeout_ns, priority } = run;
     let context = Context {
         store: &around.store,

@@ -14,35 +14,42 @@ use std::time::{Duration, Instant};
 
 /// Where a thread sits.
 #[derive(Clone, Debug, Default)]
-pub struct Seat {
+pub(crate) struct Seat {
     /// CPUs to bind it to; empty: not bound.
     pub cpus: Vec<u32>,
     /// Which queue it serves: index of the NUMA node among the worker's.
     pub node: usize,
 }
 
+/// Binds the calling thread to CPUs; a failure is the implementor's to report.
+pub(crate) type Bind = Box<dyn Fn(&[u32]) + Send + Sync>;
+/// Notes what a thread runs, for the nanny: called before and (with none) after each run.
+pub(crate) type Note = Box<dyn Fn(u32, Option<&Run>) + Send + Sync>;
+/// Takes an outcome; gives the thread its next run when there is one.
+pub(crate) type Report = Box<dyn Fn(Outcome) -> Option<Run> + Send + Sync>;
+
 /// What a pool needs.
-pub struct PoolOptions {
+pub(crate) struct PoolOptions {
     /// One seat per thread.
     pub seats: Vec<Seat>,
     /// Longest look for work before an idle thread sleeps.
     pub spin: Duration,
-    /// Binds the calling thread to CPUs; a failure is the implementor's to report.
-    pub bind: Box<dyn Fn(&[u32]) + Send + Sync>,
-    /// Notes what a thread runs, for the nanny: called before and (with none) after each run.
-    pub note: Box<dyn Fn(u32, Option<&Run>) + Send + Sync>,
-    /// Takes an outcome; gives the thread its next run when there is one.
-    pub report: Box<dyn Fn(Outcome) -> Option<Run> + Send + Sync>,
+    /// Binds each thread to the CPUs of its seat.
+    pub bind: Bind,
+    /// Hears of every run.
+    pub note: Note,
+    /// Hears of every outcome.
+    pub report: Report,
 }
 
 /// Hands runs to a pool; clones share it.
 #[derive(Clone)]
-pub struct Submitter {
+pub(crate) struct Submitter {
     shared: Arc<PoolShared>,
 }
 
 /// The threads. Dropping the pool lets each end its run and joins them.
-pub struct Pool {
+pub(crate) struct Pool {
     shared: Arc<PoolShared>,
     threads: Vec<JoinHandle<()>>,
 }
@@ -72,7 +79,7 @@ impl Pool {
     ///
     /// # Errors
     /// When the system refuses a thread.
-    pub fn start(options: PoolOptions, around: Surroundings) -> std::io::Result<Self> {
+    pub(crate) fn start(options: PoolOptions, around: Surroundings) -> std::io::Result<Self> {
         let nodes = options.seats.iter().map(|seat| seat.node + 1).max().unwrap_or(1);
         let count = options.seats.len();
         let shared = Arc::new(PoolShared {
@@ -95,14 +102,14 @@ impl Pool {
 
     /// A handle that queues runs.
     #[must_use]
-    pub fn submitter(&self) -> Submitter {
+    pub(crate) fn submitter(&self) -> Submitter {
         Submitter { shared: Arc::clone(&self.shared) }
     }
 }
 
 impl Submitter {
     /// Queues a run on the node with the most idle threads.
-    pub fn submit(&self, run: Run) {
+    pub(crate) fn submit(&self, run: Run) {
         let node = self
             .shared
             .nodes

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 /// What the supervisor hands on: the run as the user asked for it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Request {
+pub(crate) struct Request {
     /// Options, resolved on rank 0.
     pub options: RunOptions,
     /// The graph: a path, absolute or relative to the working directory, or `-`.
@@ -27,7 +27,7 @@ pub struct Request {
 ///
 /// # Errors
 /// When the supervisor's message or the system is of no use.
-pub fn play(start: &Start, end: &ChildEnd) -> anyhow::Result<i32> {
+pub(crate) fn play(start: &Start, end: &ChildEnd) -> anyhow::Result<i32> {
     let request: Request = serde_json::from_str(&start.options)?;
     let options = &request.options;
     let (who, name) = match start.role {

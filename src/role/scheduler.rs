@@ -41,8 +41,7 @@ pub(super) fn play(
             tokio::task::spawn_local(accept(listener, inbox.clone()));
         }
         if both {
-            let inbox = inbox.clone();
-            WorkerPlace::of(start, request)?.join_here(&me, inbox, clock)?;
+            WorkerPlace::of(start, request)?.join_here(&me, &inbox, clock)?;
         }
         end.ready(0, "")?;
         anyhow::Ok(scheduler::run(options, clock, inbox, receiver).await)
@@ -103,7 +102,7 @@ async fn accept(mut listener: Listener, inbox: mpsc::Sender<Inbox>) {
     while let Some(connection) = listener.accept().await {
         match connection {
             Connection::Control(channel) => {
-                if inbox.send(Inbox::Connected(channel)).await.is_err() {
+                if inbox.send(Inbox::Connected(Box::new(channel))).await.is_err() {
                     return;
                 }
             }

@@ -2,7 +2,7 @@
 
 use super::{Request, endpoint, runtime, server_id};
 use crate::clock::Clock;
-use crate::executor::{Run, Seat};
+use crate::executor::{Note, Run, Seat};
 use crate::scheduler::Inbox;
 use crate::worker::{Worker, WorkerSetup};
 use anyhow::Context;
@@ -118,7 +118,7 @@ impl<'a> WorkerPlace<'a> {
     pub(super) fn join_here(
         self,
         scheduler: &Endpoint,
-        inbox: mpsc::Sender<Inbox>,
+        inbox: &mpsc::Sender<Inbox>,
         clock: Clock,
     ) -> anyhow::Result<()> {
         let config = self.request.options.config()?;
@@ -133,7 +133,9 @@ impl<'a> WorkerPlace<'a> {
                 Err(reason) => tracing::error!("the worker could not join: {reason}"),
             }
         })?;
-        inbox.try_send(Inbox::Connected(theirs)).context("the inbox is full at the start")?;
+        inbox
+            .try_send(Inbox::Connected(Box::new(theirs)))
+            .context("the inbox is full at the start")?;
         Ok(())
     }
 
@@ -142,7 +144,7 @@ impl<'a> WorkerPlace<'a> {
         addresses: Vec<String>,
         config: Config,
         clock: Clock,
-        note: Box<dyn Fn(u32, Option<&Run>) + Send + Sync>,
+        note: Note,
     ) -> anyhow::Result<WorkerSetup> {
         let run = &self.request.options;
         Ok(WorkerSetup {

@@ -9,11 +9,12 @@
 //! Each phase but Running has a deadline, so that a run ends whatever the others do.
 
 use super::driver::{Driver, JOB};
+use super::job::{Failed, FailedWrite};
 use super::workers::list_keys;
 use super::{Delivery, LoadedGraph, OnAccepted, Verdict};
 use crate::user_error::UserError;
 use rdask_core::ids::{TaskId, WorkerId};
-use rdask_core::messages::{ToWorker, WriteTarget};
+use rdask_core::messages::ToWorker;
 use rdask_core::scheduler::{GraphSubmission, SchedulerEvent};
 use std::time::{Duration, Instant};
 
@@ -23,8 +24,10 @@ const SYNC_LIMIT: Duration = Duration::from_secs(600);
 const DISMISS_LIMIT: Duration = Duration::from_secs(1);
 /// Supervisors have this long to say goodbye.
 const LEAVE_LIMIT: Duration = Duration::from_secs(5);
-/// The same after a signal: all is over within 3 s of its arrival.
-const LEAVE_LIMIT_STOPPED: Duration = Duration::from_millis(1200);
+/// After a signal both are short: Open MPI's mpirun kills 1 s after its TERM.
+const STOPPED_DISMISS_LIMIT: Duration = Duration::from_millis(300);
+/// See `STOPPED_DISMISS_LIMIT`.
+const STOPPED_LEAVE_LIMIT: Duration = Duration::from_millis(500);
 
 /// Where the job stands.
 #[derive(Debug)]
@@ -272,7 +275,8 @@ impl Driver {
         if self.phase.is_over() {
             return;
         }
-        self.phase = Phase::Dismissing { deadline: now + DISMISS_LIMIT };
+        let limit = if self.trouble.stopped { STOPPED_DISMISS_LIMIT } else { DISMISS_LIMIT };
+        self.phase = Phase::Dismissing { deadline: now + limit };
         for link in self.links.values_mut() {
             link.outgoing.send(&ToWorker::Close { reason: "the job is over".to_owned() });
         }
@@ -286,7 +290,7 @@ impl Driver {
         self.finish_delivery();
         self.remove_scheduler_file();
         self.nannies.close("the job is over");
-        let limit = if self.trouble.stopped { LEAVE_LIMIT_STOPPED } else { LEAVE_LIMIT };
+        let limit = if self.trouble.stopped { STOPPED_LEAVE_LIMIT } else { LEAVE_LIMIT };
         self.phase = Phase::Leaving { deadline: now + limit };
     }
 
@@ -302,10 +306,9 @@ impl Driver {
             return;
         };
         let root = failure.root;
-        if self.reported.contains(&root) {
+        if !self.reported.insert(root) {
             return;
         }
-        self.reported.push(root);
         let inputs = graph.inputs.row(root);
         let mut place = String::new();
         if !inputs.is_empty() {
@@ -330,27 +333,17 @@ impl Driver {
     }
 
     /// A write failed.
-    pub(super) fn on_output_failed(
-        &mut self,
-        worker: WorkerId,
-        task: TaskId,
-        target: &WriteTarget,
-        reason: &str,
-        mismatch: bool,
-    ) {
-        use super::job::Failed;
-        let held = !reason.is_empty();
-        match self.job.on_failed(worker, task, target, held, mismatch) {
+    pub(super) fn on_output_failed(&mut self, worker: WorkerId, failed: &FailedWrite) {
+        let (task, reason) = (failed.task, &failed.reason);
+        let key = self.keys_of(std::iter::once(task));
+        match self.job.on_failed(worker, failed) {
+            Failed::Stale => {}
             Failed::Retry => {
-                if held {
-                    let key = self.keys_of(std::iter::once(task));
+                if failed.was_held() {
                     tracing::warn!("writing {key} failed and is tried again: {reason}");
-                } else {
-                    self.order_writes(task);
                 }
             }
             Failed::GivenUp => {
-                let key = self.keys_of(std::iter::once(task));
                 let what = format!("the result of {key} cannot be written: {reason}");
                 let help = "results that are whole stay; free space in the output folder or choose \
                             another with --output";
@@ -358,7 +351,6 @@ impl Driver {
                 self.dismiss(Instant::now());
             }
             Failed::Mismatch => {
-                let key = self.keys_of(std::iter::once(task));
                 let what = format!("task {key} failed: ValueError: {reason}");
                 self.job.on_erred(task);
                 self.fail(1, &what, None);
@@ -390,7 +382,7 @@ impl Driver {
     }
 
     /// A stop signal arrived somewhere, or the supervisor is gone.
-    pub(super) fn stop(&mut self, reason: String) {
+    pub(super) fn stop(&mut self, reason: &str) {
         if self.trouble.stopped || matches!(self.phase, Phase::Leaving { .. } | Phase::Ended(_)) {
             return;
         }

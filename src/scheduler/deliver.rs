@@ -20,7 +20,7 @@ use std::path::PathBuf;
 
 /// What becomes of wanted results.
 #[derive(Clone, Debug)]
-pub enum Delivery {
+pub(crate) enum Delivery {
     /// They are written to a folder and let go.
     Folder(FolderOptions),
     /// They stay in memory.
@@ -29,7 +29,7 @@ pub enum Delivery {
 
 /// The output folder.
 #[derive(Clone, Debug)]
-pub struct FolderOptions {
+pub(crate) struct FolderOptions {
     /// Where it is, absolute.
     pub path: PathBuf,
     /// Results of another graph may be replaced.

@@ -11,7 +11,7 @@
 use rdask_core::graph::{Graph, Outputs};
 use rdask_core::ids::{TaskId, WorkerId};
 use rdask_core::messages::{WriteTarget, Written};
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use std::time::{Duration, Instant};
 
 /// Times that a write is tried.
@@ -37,6 +37,8 @@ enum Writing {
     Again(Instant),
     /// Done.
     Done(Written),
+    /// No try will help.
+    Never,
 }
 
 /// What must be sent: this worker writes that.
@@ -50,11 +52,33 @@ pub(super) struct Order {
     pub(super) target: WriteTarget,
 }
 
+/// A write that its worker could not do.
+#[derive(Debug)]
+pub(super) struct FailedWrite {
+    /// Which result.
+    pub(super) task: TaskId,
+    /// Where to.
+    pub(super) target: WriteTarget,
+    /// The system's reason; empty: the worker does not hold the result.
+    pub(super) reason: String,
+    /// The result does not fit its array.
+    pub(super) mismatch: bool,
+}
+
+impl FailedWrite {
+    /// The worker had the result, so that writing itself failed.
+    pub(super) fn was_held(&self) -> bool {
+        !self.reason.is_empty()
+    }
+}
+
 /// What a failed write means.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Failed {
-    /// It is tried again, or the key is on its way anew.
+    /// It is tried again.
     Retry,
+    /// The order was taken back before: nothing to do.
+    Stale,
     /// Nobody can write it: the run ends.
     GivenUp,
     /// The result does not fit its array: a fault of the task.
@@ -69,7 +93,7 @@ pub(super) struct Job {
     open: usize,
     /// Wanted keys, in the graph's order.
     wanted: Vec<TaskId>,
-    erred: Vec<TaskId>,
+    erred: FxHashSet<TaskId>,
     /// Targets in `Writing::Again`.
     again: usize,
     /// Results stay in memory instead (a run inside the calling process).
@@ -198,7 +222,7 @@ impl Job {
             if matches!(target.state, Writing::Again(_)) {
                 self.again -= 1;
             }
-            if !matches!(target.state, Writing::Done(_)) {
+            if !matches!(target.state, Writing::Done(_) | Writing::Never) {
                 target.state = Writing::Waiting;
             }
         }
@@ -228,45 +252,45 @@ impl Job {
         what: &WriteTarget,
         written: Written,
     ) -> bool {
-        let Some(targets) = self.targets.get_mut(&task) else { return false };
-        let ours = |target: &&mut Target| {
-            target.what == *what && matches!(target.state, Writing::By(by) if by == worker)
-        };
-        let Some(target) = targets.iter_mut().find(ours) else { return false };
+        let Some(target) = self.being_written(worker, task, what) else { return false };
         target.state = Writing::Done(written);
-        if targets.iter().any(|target| !matches!(target.state, Writing::Done(_))) {
+        if self.targets[&task].iter().any(|target| !matches!(target.state, Writing::Done(_))) {
             return false;
         }
         self.open -= 1;
         true
     }
 
-    /// A write failed.
-    pub(super) fn on_failed(
+    /// The target that this worker is at; none when the order was taken back.
+    fn being_written(
         &mut self,
         worker: WorkerId,
         task: TaskId,
         what: &WriteTarget,
-        held: bool,
-        mismatch: bool,
-    ) -> Failed {
-        let ours = |target: &&mut Target| {
+    ) -> Option<&mut Target> {
+        self.targets.get_mut(&task)?.iter_mut().find(|target| {
             target.what == *what && matches!(target.state, Writing::By(by) if by == worker)
+        })
+    }
+
+    /// A write failed.
+    pub(super) fn on_failed(&mut self, worker: WorkerId, failed: &FailedWrite) -> Failed {
+        let Some(target) = self.being_written(worker, failed.task, &failed.target) else {
+            return Failed::Stale;
         };
-        let Some(target) = self.targets.get_mut(&task).and_then(|all| all.iter_mut().find(ours))
-        else {
-            return Failed::Retry;
-        };
-        if mismatch {
+        if failed.mismatch {
+            target.state = Writing::Never;
             return Failed::Mismatch;
         }
-        if held {
+        let mut pause = Duration::ZERO;
+        if failed.was_held() {
             target.failures += 1;
+            pause = WRITE_PERIOD / WRITE_TRIES;
         }
         if target.failures >= WRITE_TRIES {
+            target.state = Writing::Never;
             return Failed::GivenUp;
         }
-        let pause = if held { WRITE_PERIOD / WRITE_TRIES } else { Duration::ZERO };
         target.state = Writing::Again(Instant::now() + pause);
         self.again += 1;
         Failed::Retry
@@ -292,8 +316,7 @@ impl Job {
 
     /// A wanted key erred for good.
     pub(super) fn on_erred(&mut self, task: TaskId) {
-        if self.targets.contains_key(&task) && !self.erred.contains(&task) {
-            self.erred.push(task);
+        if self.targets.contains_key(&task) && self.erred.insert(task) {
             self.open -= 1;
         }
     }

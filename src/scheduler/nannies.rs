@@ -6,7 +6,7 @@ use rdask_core::codec;
 use rdask_core::ids::WorkerId;
 use rdask_core::messages::{FromNanny, ToNanny};
 use rdask_transport::{Batch, ChannelSender};
-use rustc_hash::FxHashMap;
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 /// One supervisor.
@@ -23,7 +23,7 @@ struct Nanny {
 /// All supervisors and what they are expected to say.
 #[derive(Debug)]
 pub(super) struct Nannies {
-    by_connection: FxHashMap<u32, Nanny>,
+    by_connection: BTreeMap<u32, Nanny>,
     /// Ranks that should have one.
     expected: Vec<u32>,
     /// Ranks whose nanny has registered at least once.
@@ -37,7 +37,7 @@ pub(super) struct Nannies {
 impl Nannies {
     pub(super) fn new(options: &SchedulerOptions) -> Self {
         Self {
-            by_connection: FxHashMap::default(),
+            by_connection: BTreeMap::new(),
             expected: options.nannies.clone(),
             registered: Vec::new(),
             given_up: Vec::new(),
@@ -173,7 +173,7 @@ impl Driver {
                 self.nannies.give_up(slot, reason);
             }
             FromNanny::Signalled { signal } => {
-                self.stop(format!("signal {}", signal_name(signal)));
+                self.stop(&format!("signal {}", signal_name(signal)));
             }
             FromNanny::Goodbye => {
                 if let Some(nanny) = self.nannies.by_connection.get_mut(&connection) {
@@ -201,13 +201,12 @@ impl Driver {
         for name in names {
             self.nannies.give_up(name, format!("the supervisor of rank {rank} {reason}"));
         }
-        let mut orphans: Vec<WorkerId> = self
+        let orphans: Vec<WorkerId> = self
             .links
             .iter()
             .filter(|(_, link)| link.registration.nanny == id)
             .map(|(worker, _)| *worker)
             .collect();
-        orphans.sort_unstable();
         for worker in orphans {
             self.connections.remove(&worker.0);
             self.lose(worker, None, format!("its supervisor {reason}"));

@@ -4,6 +4,7 @@
 //! its threads were running, or, without such a report, a moment after its connection broke.
 
 use super::driver::{Driver, JOB, Report};
+use super::job::FailedWrite;
 use super::link::Link;
 use crate::observe::events::Outcome;
 use rdask_core::ids::{RunId, TaskId, WorkerId};
@@ -48,7 +49,7 @@ impl Driver {
             M::Heartbeat(heartbeat) => self.on_heartbeat(worker, *heartbeat),
             M::Transferred(transfer) => {
                 if let Some(link) = self.links.get(&worker) {
-                    self.observer.transfer(link, &self.links, &transfer);
+                    self.observer.transfer(link, worker, *transfer);
                 }
             }
             M::OutputWritten { task, target, written } => {
@@ -61,7 +62,8 @@ impl Driver {
                 }
             }
             M::OutputFailed { task, target, reason, mismatch } => {
-                self.on_output_failed(worker, task, &target, &reason, mismatch);
+                let target = *target;
+                self.on_output_failed(worker, &FailedWrite { task, target, reason, mismatch });
             }
             M::OutputsSynced { error } => self.on_synced(worker, error),
             M::Warning { text } => {
@@ -102,7 +104,7 @@ impl Driver {
                 cpus = %registration.cpus,
                 "worker joined"
             );
-            self.observer.worker_joined(self.clock.now(), registration);
+            self.observer.worker_joined(self.clock.now(), worker, registration);
         }
         self.write_scheduler_file();
     }
@@ -206,6 +208,7 @@ impl Driver {
         }
         let now = self.clock.now();
         self.observer.worker_lost(now, registration, &reason);
+        self.observer.lost_transfers(now, &link, worker);
         self.observer.lost_tasks(&self.state, now, &registration.name, running);
         self.remove(worker, false, executing, reason);
         self.write_scheduler_file();
@@ -259,7 +262,6 @@ impl Driver {
                 slow.push(*worker);
             }
         }
-        slow.sort_unstable();
         for worker in slow {
             self.drop_worker(worker, "does not read what it is sent");
         }

@@ -4,7 +4,7 @@ use super::Supervisor;
 use rdask_launcher::bootstrap::{BootstrapError, Job, Wishes, bootstrap};
 use rdask_launcher::descendants;
 use rdask_launcher::env::{self, Env, Launch, LaunchError};
-use rdask_launcher::scratch::Scratch;
+use rdask_launcher::scratch::{Scratch, ScratchError};
 use rdask_launcher::spawn::Spawner;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
@@ -109,8 +109,11 @@ fn log_start(launch: &Launch, job: &Job) {
 /// Whatever happens inside, no process of ours and no file is left behind.
 fn supervise(job: Job) -> Outcome {
     let rank = job.rank;
+    // Nothing is made unless a folder is named: what a killed supervisor leaves, nobody removes.
     let local = job.bootstrap.local_directory.clone();
-    let scratch = Scratch::create(&local, &job.bootstrap.job_id, rank);
+    let scratch = (!local.as_os_str().is_empty())
+        .then(|| Scratch::create(&local, &job.bootstrap.job_id, rank))
+        .transpose();
     let outcome = catch_unwind(AssertUnwindSafe(|| run(job, &scratch)));
     let left = descendants::kill_all();
     if left > 0 {
@@ -127,7 +130,7 @@ fn supervise(job: Job) -> Outcome {
     })
 }
 
-fn run(job: Job, scratch: &Result<Scratch, rdask_launcher::scratch::ScratchError>) -> Outcome {
+fn run(job: Job, scratch: &Result<Option<Scratch>, ScratchError>) -> Outcome {
     let spawner = match Spawner::new() {
         Ok(spawner) => spawner,
         Err(error) => return Outcome::failed(&job, format!("error: {error}")),
@@ -138,7 +141,7 @@ fn run(job: Job, scratch: &Result<Scratch, rdask_launcher::scratch::ScratchError
         Err(error) => return Outcome::failed(&job, format!("error: no event loop: {error}")),
     };
     let path = match scratch {
-        Ok(scratch) => Ok(scratch.path().to_owned()),
+        Ok(scratch) => Ok(scratch.as_ref().map(|it| it.path().to_owned()).unwrap_or_default()),
         Err(error) => Err(error.to_string()),
     };
     let supervisor = Supervisor::new(job, spawner, path);

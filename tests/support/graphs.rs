@@ -67,12 +67,16 @@ impl Case {
 
 /// One task.
 pub(crate) fn task(key: &str, run: Value, deps: &[&str]) -> Value {
-    json!({ "key": key, "run": run, "deps": deps })
+    let mut task = json!({ "key": key, "deps": deps });
+    task["run"] = run;
+    task
 }
 
 /// A graph of tasks with outputs.
 pub(crate) fn graph(tasks: Vec<Value>, outputs: &[&str]) -> Value {
-    json!({ "version": 1, "tasks": tasks, "outputs": outputs })
+    let mut graph = json!({ "version": 1, "outputs": outputs });
+    graph["tasks"] = Value::Array(tasks);
+    graph
 }
 
 /// A tree that sums 2^`levels` leaves; leaf i is an array of `length` elements i, i + 1, …
