@@ -11,7 +11,7 @@
 use super::driver::{Driver, JOB};
 use super::job::{Failed, FailedWrite};
 use super::workers::list_keys;
-use super::{LoadedGraph, Verdict};
+use super::{Delivery, LoadedGraph, OnAccepted, Verdict};
 use crate::user_error::UserError;
 use rdask_core::ids::{TaskId, WorkerId};
 use rdask_core::messages::ToWorker;
@@ -224,6 +224,11 @@ impl Driver {
             let help = format!("the largest worker is {}", unsatisfiable.largest_worker);
             self.refuse(&what, Some(&help));
             return;
+        }
+        if let (Delivery::Folder(folder), Some(OnAccepted(tell))) =
+            (&self.options.delivery, self.options.accepted.take())
+        {
+            tell(&folder.path);
         }
         self.handle(SchedulerEvent::AllWorkersArrived);
         self.phase = Phase::Running;
