@@ -19,10 +19,6 @@ use std::time::Duration;
 /// Runs a graph and returns the exit code of the process.
 #[must_use]
 pub fn run(options: RunOptions, graph: &Path) -> i32 {
-    if let Err(error) = crate::observe::log::init(&options.log, "", None) {
-        tell(&error.to_string());
-        return 2;
-    }
     let launcher = options.launcher.clone();
     // A fault of the log, as any other, is rank 0's to tell, once MPI is up to tell the others.
     let log = start_log(&options, supervisor::expected_rank(launcher.as_deref()));
