@@ -314,3 +314,24 @@ pub(super) fn list_keys<'a>(keys: impl Iterator<Item = &'a str>) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::list_keys;
+
+    fn listed(count: usize) -> String {
+        let keys: Vec<String> = (0..count).map(|key| format!("x-{key}")).collect();
+        list_keys(keys.iter().map(String::as_str))
+    }
+
+    #[test]
+    fn ten_keys_are_named_and_the_rest_counted() {
+        assert_eq!(listed(0), "");
+        assert_eq!(listed(1), "'x-0'");
+        assert_eq!(listed(3), "'x-0', 'x-1', 'x-2'");
+        let ten = "'x-0', 'x-1', 'x-2', 'x-3', 'x-4', 'x-5', 'x-6', 'x-7', 'x-8', 'x-9'";
+        assert_eq!(listed(10), ten);
+        assert_eq!(listed(11), format!("{ten} and 1 more"));
+        assert_eq!(listed(1000), format!("{ten} and 990 more"));
+    }
+}
