@@ -10,6 +10,7 @@ mod kernels;
 mod kernels_oracle;
 mod kernels_random;
 mod main_job;
+mod npy_statistics;
 mod schemas;
 mod support;
 mod tidy;

@@ -165,3 +165,38 @@ fn children_see_no_launcher() {
         assert!(!is_hidden_from_children(name), "{name}");
     }
 }
+
+#[test]
+fn a_submit_command_without_a_job_tells_a_login_node() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().to_str().unwrap();
+    let program = folder.path().join("sbatch");
+    assert_eq!(Env::from_pairs(&[("PATH", path)]).login_node(), None);
+    std::fs::write(&program, "").unwrap();
+    assert_eq!(Env::from_pairs(&[("PATH", path)]).login_node(), None, "no program");
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let path = format!("/nowhere:{path}");
+    assert_eq!(Env::from_pairs(&[("PATH", &path)]).login_node(), Some("sbatch"));
+    let in_job = [("PATH", &path[..]), ("SLURM_JOB_ID", "7")];
+    assert_eq!(Env::from_pairs(&in_job).login_node(), None);
+    assert_eq!(Env::from_pairs(&[]).login_node(), None);
+}
+
+#[test]
+fn masks_are_widened_only_where_the_node_is_ours() {
+    let widen = |pairs: &[&[(&str, &str)]], launcher, cpus| {
+        Env::from_pairs(&pairs.concat()).may_widen(launcher, cpus)
+    };
+    assert!(!widen(&[], Launcher::Local, 4), "a user's taskset");
+    assert!(widen(&[&OMPI], Launcher::OpenMpi, 64));
+    let cpus = [("SLURM_JOB_CPUS_PER_NODE", "64,32(x2)")];
+    // The second node has 32 CPUs of the job.
+    assert!(widen(&[&BATCH, &STEP, &cpus], Launcher::SrunPmix, 32));
+    assert!(!widen(&[&BATCH, &STEP, &cpus], Launcher::SrunPmix, 64), "others are on the node");
+    let wish = [("SLURM_CPUS_PER_TASK", "1")];
+    assert!(!widen(&[&BATCH, &STEP, &cpus, &wish], Launcher::SrunPmix, 32), "one each, by -c");
+    assert!(widen(&[&BATCH, &STEP, &cpus, &wish, &OMPI], Launcher::OpenMpi, 32), "mpirun's doing");
+    assert!(!widen(&[&BATCH, &STEP], Launcher::SrunPmix, 32), "nobody tells what the job has");
+    assert!(!widen(&[&[("PBS_JOBID", "1")], &OMPI], Launcher::OpenMpi, 2));
+}

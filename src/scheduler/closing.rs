@@ -9,11 +9,12 @@
 //! Each phase but Running has a deadline, so that a run ends whatever the others do.
 
 use super::driver::{Driver, JOB};
+use super::job::{Failed, FailedWrite};
 use super::workers::list_keys;
-use super::{LoadedGraph, Verdict};
+use super::{Delivery, LoadedGraph, OnAccepted, Verdict};
 use crate::user_error::UserError;
 use rdask_core::ids::{TaskId, WorkerId};
-use rdask_core::messages::{ToWorker, WriteTarget};
+use rdask_core::messages::ToWorker;
 use rdask_core::scheduler::{GraphSubmission, SchedulerEvent};
 use std::time::{Duration, Instant};
 
@@ -229,6 +230,11 @@ impl Driver {
             self.refuse(&what, Some(&help));
             return;
         }
+        if let (Delivery::Folder(folder), Some(OnAccepted(tell))) =
+            (&self.options.delivery, self.options.accepted.take())
+        {
+            tell(&folder.path);
+        }
         self.handle(SchedulerEvent::AllWorkersArrived);
         self.phase = Phase::Running;
         self.submit(submission);
@@ -351,26 +357,17 @@ impl Driver {
     }
 
     /// A write failed.
-    pub(super) fn on_output_failed(
-        &mut self,
-        worker: WorkerId,
-        task: TaskId,
-        target: &WriteTarget,
-        reason: &str,
-        mismatch: bool,
-    ) {
-        use super::job::Failed;
-        match self.job.on_failed(worker, task, target, reason, mismatch) {
+    pub(super) fn on_output_failed(&mut self, worker: WorkerId, failed: &FailedWrite) {
+        let (task, reason) = (failed.task, &failed.reason);
+        let key = self.keys_of(std::iter::once(task));
+        match self.job.on_failed(worker, failed) {
+            Failed::Stale => {}
             Failed::Retry => {
-                if !reason.is_empty() {
-                    let key = self.keys_of(std::iter::once(task));
+                if failed.was_held() {
                     tracing::warn!("writing {key} failed and is tried again: {reason}");
-                } else {
-                    self.order_writes(task);
                 }
             }
             Failed::GivenUp => {
-                let key = self.keys_of(std::iter::once(task));
                 let what = format!("the result of {key} cannot be written: {reason}");
                 let help = "results that are whole stay; free space in the output folder or choose \
                             another with --output";
@@ -378,7 +375,7 @@ impl Driver {
                 self.dismiss(Instant::now());
             }
             Failed::Mismatch => {
-                let key = self.keys_of(std::iter::once(task));
+                self.job.on_unfit(task, reason);
                 if self.counts_as_shown(task) {
                     self.fail(1, &format!("task {key} failed: ValueError: {reason}"), None);
                 }
@@ -414,7 +411,7 @@ impl Driver {
     }
 
     /// A stop signal arrived somewhere, or the supervisor is gone.
-    pub(super) fn stop(&mut self, reason: String) {
+    pub(super) fn stop(&mut self, reason: &str) {
         if self.trouble.stopped || matches!(self.phase, Phase::Leaving { .. } | Phase::Ended(_)) {
             return;
         }
