@@ -224,17 +224,17 @@ impl Driver {
         let running = executing.as_deref().unwrap_or_default();
         let keys = self.keys_of(running.iter().map(|(task, _)| *task));
         if self.phase.is_over() {
+            // Neither named nor noted: the run has its results.
             tracing::debug!(worker = %registration.name, "worker ended: {reason}");
-        } else {
-            let running =
-                if keys.is_empty() { String::new() } else { format!(" while running {keys}") };
-            tracing::warn!(
-                worker = %registration.name,
-                host = %registration.host,
-                pid = registration.pid,
-                "worker lost: {reason}{running}; what it held is computed again where needed"
-            );
+            return;
         }
+        let at = if keys.is_empty() { String::new() } else { format!(" while running {keys}") };
+        tracing::warn!(
+            worker = %registration.name,
+            host = %registration.host,
+            pid = registration.pid,
+            "worker lost: {reason}{at}; what it held is computed again where needed"
+        );
         let now = self.clock.now();
         self.observer.worker_lost(now, registration, &reason);
         self.observer.lost_transfers(now, &link, worker);
