@@ -79,7 +79,7 @@ pub(super) struct Driver {
     pub(super) trouble: Trouble,
     /// The user knows that workers have different CPUs.
     pub(super) mixed_cpus: bool,
-    /// Failed tasks that the user was told of.
+    /// Tasks that failed by themselves, told of or counted.
     pub(super) reported: FxHashSet<TaskId>,
 }
 
