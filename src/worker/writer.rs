@@ -54,7 +54,7 @@ pub(super) fn start(
     fsync: Fsync,
     answer: impl Fn(u64, &ToScheduler) + Send + 'static,
 ) -> std::io::Result<mpsc::Sender<Order>> {
-    let (sender, orders) = mpsc::channel();
+    let (sender, orders) = mpsc::channel::<Order>();
     std::thread::Builder::new().name("writer".to_owned()).spawn(move || {
         let mut writer = Writer { folder, fsync, unsynced: BTreeSet::new() };
         for order in orders {

@@ -51,8 +51,7 @@ impl Reserved {
 impl WorkerState {
     /// Starts tasks until slots or candidates run out.
     pub(super) fn ensure_computing(&mut self) {
-        let may_start = self.running && self.unwritten_bytes <= self.config.write_backlog_bytes;
-        while may_start && self.used_threads < self.options.nthreads {
+        while self.may_start() && self.used_threads < self.options.nthreads {
             let slot = if self.constrained.is_empty() {
                 self.ready.first().map(|rank| rank.slot)
             } else {
@@ -63,6 +62,11 @@ impl WorkerState {
             };
             self.transition(slot, State::Executing);
         }
+    }
+
+    /// Whether it starts tasks at all: not paused, and not ahead of the disk.
+    pub(super) fn may_start(&self) -> bool {
+        self.running && self.unwritten_bytes <= self.config.write_backlog_bytes
     }
 
     /// The best task that may start, with blocked tasks in mind.
