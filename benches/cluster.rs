@@ -63,7 +63,9 @@ fn dask_line(what: &str, count: usize, ours: f64, unit: &str) {
                 ours / theirs
             );
         }
-        None => println!("{name:<34} {:>16} {:>16} {:>8}  pip install dask distributed", "-", "-", "-"),
+        None => {
+            println!("{name:<34} {:>16} {:>16} {:>8}  pip install dask distributed", "-", "-", "-")
+        }
     }
 }
 

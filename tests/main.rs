@@ -5,6 +5,7 @@ mod building;
 mod command_line;
 mod errors_page;
 mod failures;
+mod give_up;
 mod kernels;
 mod kernels_oracle;
 mod kernels_random;

@@ -44,10 +44,8 @@ impl Example {
             .expect_code(0);
         let summary: Value = serde_json::from_str(outcome.last_line()).unwrap();
         let results = Results::read(&out, summary);
-        self.python.run_file(
-            "examples/npy_statistics/check.py",
-            [&self.path("temperature.npy"), &out],
-        );
+        self.python
+            .run_file("examples/npy_statistics/check.py", [&self.path("temperature.npy"), &out]);
         std::fs::remove_dir_all(out).unwrap();
         results
     }

@@ -143,7 +143,14 @@ impl Driver {
                 }
             }
             FromNanny::WorkerDied {
-                slot, server_id, signal, code, cause, executing, log_tail, ..
+                slot,
+                server_id,
+                signal,
+                code,
+                cause,
+                executing,
+                log_tail,
+                ..
             } => {
                 let reason = if cause.is_empty() { death(signal, code) } else { cause };
                 if !log_tail.is_empty() && !self.phase.is_over() {

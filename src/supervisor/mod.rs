@@ -194,10 +194,10 @@ impl Supervisor {
         if self.job.rank != 0 {
             return Outcome::default();
         }
-        let accepted = self.accepted.clone().map(|folder| Accepted {
-            folder,
-            job_id: self.job.bootstrap.job_id.clone(),
-        });
+        let accepted = self
+            .accepted
+            .clone()
+            .map(|folder| Accepted { folder, job_id: self.job.bootstrap.job_id.clone() });
         Outcome { accepted, ..self.code_and_message() }
     }
 
