@@ -175,7 +175,7 @@ impl Driver {
             }
             FromNanny::SlotGivenUp { slot, reason } => {
                 if !self.phase.is_over() {
-                    tracing::error!(worker = %slot, "gave up this worker: {reason}");
+                    tracing::warn!(worker = %slot, "gave up this worker: {reason}");
                 }
                 self.nannies.give_up(slot, reason);
             }
