@@ -13,7 +13,6 @@ use crate::output::{
 use crate::user_error::UserError;
 use rdask_core::graph::ArrayOutput;
 use rdask_core::ids::TaskId;
-use rdask_store::DType;
 use rustc_hash::FxHashMap;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -233,12 +232,10 @@ fn create_part(
     names: &mut Names,
     array: &ArrayOutput,
 ) -> Result<PartFile, UserError> {
-    let place = format!("array '{}'", array.name);
-    let dtype = DType::from_name(&array.dtype)
-        .ok_or_else(|| UserError::new(format!("unknown dtype '{}'", array.dtype), &place))?;
     let file = format!("{}.npy", names.stem(&array.name));
     let part = folder.join(format!("{file}.part"));
-    let made = output::create_part(&part, &array.shape, dtype).map_err(|error| {
+    let made = output::create_part(&part, &array.shape, &array.dtype).map_err(|error| {
+        let place = format!("array '{}'", array.name);
         UserError::new(format!("cannot make {}: {error}", part.display()), place)
             .help("free space there, or choose another folder with --output DIR")
     })?;

@@ -77,6 +77,8 @@ pub(super) struct Driver {
     /// Workers and the sum of their threads, when there were most.
     pub(super) most_workers: (u64, u64),
     pub(super) trouble: Trouble,
+    /// The user knows that workers have different CPUs.
+    pub(super) mixed_cpus: bool,
     /// Failed tasks that the user was told of.
     pub(super) reported: FxHashSet<TaskId>,
 }
@@ -118,6 +120,7 @@ impl Driver {
             outputs_written: 0,
             most_workers: (0, 0),
             trouble: Trouble::default(),
+            mixed_cpus: false,
             reported: FxHashSet::default(),
             options,
         })

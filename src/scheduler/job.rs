@@ -8,7 +8,10 @@
 //! Each wanted key has one or more targets: a file of its own, chunks of arrays. It is let go when
 //! all of them are written, so that a job needs memory for what is under way only.
 
-use rdask_core::graph::{Graph, Outputs};
+#[cfg(test)]
+mod tests;
+
+use rdask_core::graph::{ArrayOutput, Graph, Outputs};
 use rdask_core::ids::{TaskId, WorkerId};
 use rdask_core::messages::{WriteTarget, Written};
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -180,10 +183,8 @@ impl Job {
 
     /// A job whose wanted results stay in memory.
     pub(super) fn kept(graph: &Graph) -> (Self, Wishes) {
-        let (mut job, mut wishes) = Self::new(graph, |_| String::new(), |_| (String::new(), 0));
-        job.keep = true;
-        wishes.wanted.clone_from(&job.wanted);
-        (job, wishes)
+        let (job, wishes) = Self::new(graph, |_| String::new(), |_| (String::new(), 0));
+        (Self { keep: true, ..job }, wishes)
     }
 
     fn add(&mut self, task: TaskId, what: WriteTarget) {
@@ -353,9 +354,7 @@ impl Job {
 }
 
 /// The chunks of an array in C order: task, first index on each axis, shape.
-pub(super) fn chunks(
-    array: &rdask_core::graph::ArrayOutput,
-) -> impl Iterator<Item = (TaskId, Vec<u64>, Vec<u64>)> {
+pub(super) fn chunks(array: &ArrayOutput) -> impl Iterator<Item = (TaskId, Vec<u64>, Vec<u64>)> {
     let starts: Vec<Vec<u64>> = array
         .chunks
         .iter()

@@ -106,7 +106,20 @@ impl Driver {
             );
             self.observer.worker_joined(self.clock.now(), worker, registration);
         }
+        self.warn_of_mixed_cpus();
         self.write_scheduler_file();
+    }
+
+    /// Results may then differ in the last bits of matmul, by where a task ran: said once.
+    fn warn_of_mixed_cpus(&mut self) {
+        let mut kinds = self.links.values().map(|link| &link.registration.cpu_features);
+        let Some(first) = kinds.next() else { return };
+        let Some(other) = kinds.find(|kind| *kind != first) else { return };
+        if !std::mem::replace(&mut self.mixed_cpus, true) {
+            tracing::warn!(
+                "workers have different CPUs ({first}; {other}): matmul may differ in its last bits"
+            );
+        }
     }
 
     fn on_task_end(&mut self, worker: WorkerId, message: ToScheduler) {
