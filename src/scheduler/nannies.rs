@@ -143,7 +143,14 @@ impl Driver {
                 }
             }
             FromNanny::WorkerDied {
-                slot, server_id, signal, code, cause, executing, log_tail, ..
+                slot,
+                server_id,
+                signal,
+                code,
+                cause,
+                executing,
+                log_tail,
+                ..
             } => {
                 let reason = if cause.is_empty() { death(signal, code) } else { cause };
                 if !log_tail.is_empty() && !self.phase.is_over() {
@@ -168,7 +175,7 @@ impl Driver {
             }
             FromNanny::SlotGivenUp { slot, reason } => {
                 if !self.phase.is_over() {
-                    tracing::error!(worker = %slot, "gave up this worker: {reason}");
+                    tracing::warn!(worker = %slot, "gave up this worker: {reason}");
                 }
                 self.nannies.give_up(slot, reason);
             }
