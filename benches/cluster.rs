@@ -99,9 +99,9 @@ fn make(folder: &Path, what: &str) -> PathBuf {
     json.push_str("]}");
     let (source, graph) = (folder.join(format!("{what}.json")), folder.join(format!("{what}.bin")));
     std::fs::write(&source, json).expect("room for the graph");
-    let made = Command::new(binary()).args(["graph", "import"]).arg(&source).arg("-o").arg(&graph);
-    let mut made = made;
-    assert!(made.status().expect("the binary runs").success());
+    let mut import = Command::new(binary());
+    import.args(["graph", "import"]).arg(&source).arg("-o").arg(&graph);
+    assert!(import.status().expect("the binary runs").success());
     graph
 }
 

@@ -31,6 +31,7 @@ pub mod supervisor;
 pub mod user_error;
 mod worker;
 
+pub use graph_file::GraphFile;
 pub use graph_load::{Fault, LoadError};
 pub use rdask_core::graph::{
     ArrayOutput, Attributes, Graph, GraphBuilder, GraphError, Outputs, Param, Params, RunSpec,

@@ -183,6 +183,7 @@ fn scheduler_options(config: Config, keep_going: bool) -> SchedulerOptions {
         progress: Progress::None,
         job_id: "local".to_owned(),
         graph_path: String::new(),
+        accepted: None,
     }
 }
 

@@ -449,6 +449,9 @@ pub enum FromNanny {
         signal: Option<i32>,
         /// Exit code, when it exited.
         code: Option<i32>,
+        /// Why, where its supervisor knows more than signal and code: memory, for example. Else
+        /// empty.
+        cause: String,
         /// Runs that were on its threads.
         executing: Vec<(TaskId, RunId)>,
         /// Last lines of its stderr.

@@ -185,7 +185,7 @@ impl<'a> WorkerPlace<'a> {
             cpus: self.slot.cpu_list(),
             memory_limit_bytes: self.slot.memory_limit_bytes,
             resources: self.request.options.resources.clone(),
-            cpu_features: String::new(),
+            cpu_features: cpu_features(),
         })
     }
 
@@ -193,6 +193,25 @@ impl<'a> WorkerPlace<'a> {
     fn spin(&self) -> Duration {
         if self.slot.bound { SPIN } else { Duration::ZERO }
     }
+}
+
+/// Vector instructions of this CPU that kernels choose by, and the rest of its kind: matmul may
+/// differ in its last bits between CPUs whose texts differ.
+fn cpu_features() -> String {
+    #[cfg(target_arch = "x86_64")]
+    {
+        let has = [
+            ("sse4.1", std::arch::is_x86_feature_detected!("sse4.1")),
+            ("avx", std::arch::is_x86_feature_detected!("avx")),
+            ("avx2", std::arch::is_x86_feature_detected!("avx2")),
+            ("fma", std::arch::is_x86_feature_detected!("fma")),
+            ("avx512f", std::arch::is_x86_feature_detected!("avx512f")),
+        ];
+        let names: Vec<&str> = has.iter().filter(|(_, has)| *has).map(|(name, _)| *name).collect();
+        format!("x86_64 {}", names.join(" "))
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    std::env::consts::ARCH.to_owned()
 }
 
 fn seats(slot: &WorkerSlot) -> Vec<Seat> {

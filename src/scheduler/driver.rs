@@ -77,7 +77,9 @@ pub(super) struct Driver {
     /// Workers and the sum of their threads, when there were most.
     pub(super) most_workers: (u64, u64),
     pub(super) trouble: Trouble,
-    /// Failed tasks that the user was told of.
+    /// The user knows that workers have different CPUs.
+    pub(super) mixed_cpus: bool,
+    /// Tasks that failed by themselves, told of or counted.
     pub(super) reported: FxHashSet<TaskId>,
 }
 
@@ -118,6 +120,7 @@ impl Driver {
             outputs_written: 0,
             most_workers: (0, 0),
             trouble: Trouble::default(),
+            mixed_cpus: false,
             reported: FxHashSet::default(),
             options,
         })

@@ -77,6 +77,17 @@ pub(crate) struct SchedulerOptions {
     pub job_id: String,
     /// Path of the graph as given, for the manifest.
     pub graph_path: String,
+    /// Hears that the output folder is accepted and the graph starts.
+    pub accepted: Option<OnAccepted>,
+}
+
+/// Called once with the output folder, when this run may write into it and begins.
+pub(crate) struct OnAccepted(pub(crate) Box<dyn FnOnce(&std::path::Path) + Send>);
+
+impl std::fmt::Debug for OnAccepted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("OnAccepted")
+    }
 }
 
 /// What the scheduler file holds besides the workers.

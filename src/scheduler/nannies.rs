@@ -82,9 +82,10 @@ impl Nannies {
         }
     }
 
-    /// All have said goodbye or are gone.
+    /// All that are expected have come, and have said goodbye or are gone. One that comes after
+    /// the end of a short job must still be told, or it would look for us for a long time.
     pub(super) fn all_gone(&self) -> bool {
-        self.by_connection.values().all(|nanny| nanny.gone)
+        self.missing().is_empty() && self.by_connection.values().all(|nanny| nanny.gone)
     }
 
     /// Ranks whose nanny never came.
@@ -142,9 +143,16 @@ impl Driver {
                 }
             }
             FromNanny::WorkerDied {
-                slot, server_id, signal, code, executing, log_tail, ..
+                slot,
+                server_id,
+                signal,
+                code,
+                cause,
+                executing,
+                log_tail,
+                ..
             } => {
-                let reason = death(signal, code);
+                let reason = if cause.is_empty() { death(signal, code) } else { cause };
                 if !log_tail.is_empty() && !self.phase.is_over() {
                     tracing::info!(worker = %slot, "last words of the worker:\n{log_tail}");
                 }
@@ -167,7 +175,7 @@ impl Driver {
             }
             FromNanny::SlotGivenUp { slot, reason } => {
                 if !self.phase.is_over() {
-                    tracing::error!(worker = %slot, "gave up this worker: {reason}");
+                    tracing::warn!(worker = %slot, "gave up this worker: {reason}");
                 }
                 self.nannies.give_up(slot, reason);
             }

@@ -19,6 +19,19 @@ impl Driver {
     /// One message of a worker.
     pub(super) fn on_worker_message(&mut self, worker: WorkerId, message: ToScheduler) {
         use ToScheduler as M;
+        let last_words = matches!(
+            message,
+            M::Register(_)
+                | M::Heartbeat(_)
+                | M::Transferred(_)
+                | M::OutputWritten { .. }
+                | M::Warning { .. }
+                | M::Goodbye
+        );
+        if self.phase.is_over() && !last_words {
+            // Nobody is told any more what to do about it.
+            return;
+        }
         match message {
             M::Register(registration) => self.on_register(worker, *registration),
             M::TaskFinished { .. } | M::TaskErred { .. } => self.on_task_end(worker, message),
@@ -106,7 +119,23 @@ impl Driver {
             );
             self.observer.worker_joined(self.clock.now(), worker, registration);
         }
+        self.warn_of_mixed_cpus();
+        if self.phase.is_over() {
+            self.close_worker(worker);
+        }
         self.write_scheduler_file();
+    }
+
+    /// Results may then differ in the last bits of matmul, by where a task ran: said once.
+    fn warn_of_mixed_cpus(&mut self) {
+        let mut kinds = self.links.values().map(|link| &link.registration.cpu_features);
+        let Some(first) = kinds.next() else { return };
+        let Some(other) = kinds.find(|kind| *kind != first) else { return };
+        if !std::mem::replace(&mut self.mixed_cpus, true) {
+            tracing::warn!(
+                "workers have different CPUs ({first}; {other}): matmul may differ in its last bits"
+            );
+        }
     }
 
     fn on_task_end(&mut self, worker: WorkerId, message: ToScheduler) {
@@ -221,11 +250,15 @@ impl Driver {
         executing: Option<Vec<(TaskId, RunId)>>,
         reason: String,
     ) {
+        self.forget_sync(worker);
+        if self.phase.is_over() {
+            // What it held would be sent elsewhere to be computed again.
+            return;
+        }
         self.handle(SchedulerEvent::RemoveWorker { worker, expected, executing, reason });
         for task in self.job.on_worker_lost(worker) {
             self.order_writes(task);
         }
-        self.forget_sync(worker);
     }
 
     /// A client's report from the core.

@@ -3,10 +3,11 @@
 use super::Supervisor;
 use rdask_launcher::bootstrap::{BootstrapError, Job, Wishes, bootstrap};
 use rdask_launcher::descendants;
-use rdask_launcher::env::{self, Env, Launch};
+use rdask_launcher::env::{self, Env, Launch, LaunchError};
 use rdask_launcher::scratch::{Scratch, ScratchError};
 use rdask_launcher::spawn::Spawner;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 
 /// How a rank ends.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -15,13 +16,24 @@ pub struct Outcome {
     pub code: i32,
     /// What to print to stderr, whole, with `error:` and `help:`.
     pub message: Option<String>,
+    /// Where the verdict belongs, on rank 0; none while no run has begun to write there.
+    pub accepted: Option<Accepted>,
+}
+
+/// An output folder that the job has accepted.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Accepted {
+    /// The folder.
+    pub folder: PathBuf,
+    /// The job.
+    pub job_id: String,
 }
 
 impl Outcome {
     /// The system failed at this rank: rank 0 tells, the others end in silence.
     pub(super) fn failed(job: &Job, message: String) -> Self {
         if job.rank == 0 {
-            Self { code: 3, message: Some(message) }
+            Self { code: 3, message: Some(message), accepted: None }
         } else {
             tracing::error!("{message}");
             Self::default()
@@ -37,7 +49,20 @@ impl Outcome {
             (_, Some(help)) => format!("error: {error}\nhelp: {help}"),
             (_, None) => format!("error: {error}"),
         };
-        Self { code: error.code(), message: Some(message) }
+        Self { code: error.code(), message: Some(message), accepted: None }
+    }
+}
+
+/// The rank that this process will have, as far as the environment tells; 0 where it does not.
+#[must_use]
+pub fn expected_rank(launcher: Option<&str>) -> u32 {
+    detected(launcher, &Env::from_process()).map_or(0, |launch| launch.rank)
+}
+
+fn detected(launcher: Option<&str>, env: &Env) -> Result<Launch, LaunchError> {
+    match launcher {
+        Some(name) => env::detect_as(name, env),
+        None => env::detect(env),
     }
 }
 
@@ -49,11 +74,7 @@ impl Outcome {
 /// ranks were told to end.
 pub fn launch(launcher: Option<&str>, wishes: impl FnOnce() -> Result<Wishes, String>) -> Outcome {
     let env = Env::from_process();
-    let detected = match launcher {
-        Some(name) => env::detect_as(name, &env),
-        None => env::detect(&env),
-    };
-    let launch = match detected {
+    let launch = match detected(launcher, &env) {
         Ok(launch) => launch,
         Err(error) => return Outcome::of_error(0, &error.into()),
     };
@@ -101,7 +122,11 @@ fn supervise(job: Job) -> Outcome {
     drop(scratch);
     outcome.unwrap_or_else(|_| {
         let message = "error: the supervisor failed; the job is lost".to_owned();
-        if rank == 0 { Outcome { code: 3, message: Some(message) } } else { Outcome::default() }
+        if rank == 0 {
+            Outcome { code: 3, message: Some(message), accepted: None }
+        } else {
+            Outcome::default()
+        }
     })
 }
 

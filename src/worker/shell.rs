@@ -98,6 +98,8 @@ pub(super) struct Shell {
     data: FxHashMap<TaskId, Sealed>,
     /// Values that the present event announced.
     offered: Vec<(TaskId, Sealed)>,
+    /// Bytes of the values that the writing thread has not written yet.
+    unwritten_bytes: u64,
     specs: Vec<Option<Arc<RunSpec>>>,
     kernels: FxHashMap<(SpecId, usize), Arc<Kernel>>,
     peers: FxHashMap<WorkerId, Arc<Peer>>,
@@ -127,6 +129,7 @@ impl Shell {
             commands,
             data: FxHashMap::default(),
             offered: Vec::new(),
+            unwritten_bytes: 0,
             specs: Vec::new(),
             kernels: FxHashMap::default(),
             peers: FxHashMap::default(),
@@ -180,16 +183,17 @@ impl Shell {
         for message in messages {
             self.sort(message, &mut events, &mut commands);
         }
+        for command in &mut commands {
+            if let Command::Write { task, value, .. } = command {
+                *value = self.data.get(task).cloned();
+                self.unwritten_bytes += value.as_ref().map_or(0, Sealed::nbytes);
+                events.push(WorkerEvent::Unwritten { nbytes: self.unwritten_bytes });
+            }
+        }
         self.handle_all(&mut events);
         self.events = events;
         self.hand_out();
         for command in commands {
-            let command = match command {
-                Command::Write { task, target, .. } => {
-                    Command::Write { task, value: self.data.get(&task).cloned(), target }
-                }
-                other => other,
-            };
             self.command(command);
         }
     }
@@ -296,6 +300,14 @@ impl Shell {
             Gathered::Failure(error) => WorkerEvent::GatherDepFailure { transfer, error },
         };
         self.handle(event);
+        self.hand_out();
+    }
+
+    /// The writing thread has carried out an order; `nbytes` of results no longer wait for it.
+    pub(super) fn on_written(&mut self, nbytes: u64, answer: &ToScheduler) {
+        self.send(answer);
+        self.unwritten_bytes -= nbytes;
+        self.handle(WorkerEvent::Unwritten { nbytes: self.unwritten_bytes });
         self.hand_out();
     }
 

@@ -54,11 +54,12 @@ impl Case {
         bytes.chunks_exact(8).map(|eight| f64::from_le_bytes(eight.try_into().unwrap())).collect()
     }
 
-    /// Names in the output folder, sorted.
+    /// Names in the output folder, sorted, without the verdict's file, which every run leaves.
     pub(crate) fn files(&self) -> Vec<String> {
         let entries = std::fs::read_dir(self.out()).unwrap();
         let mut names: Vec<String> =
             entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.retain(|name| name != ".rdask-exit");
         names.sort();
         names
     }
