@@ -3,8 +3,10 @@
 
 mod building;
 mod command_line;
+mod edge_cases;
 mod errors_page;
 mod failures;
+mod give_up;
 mod kernels;
 mod kernels_oracle;
 mod kernels_random;

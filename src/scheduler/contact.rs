@@ -10,11 +10,10 @@ impl Driver {
         if self.phase.is_over() {
             return;
         }
-        let mut workers: Vec<_> = self.links.iter().collect();
-        workers.sort_unstable_by_key(|(worker, _)| **worker);
-        let workers = workers
-            .into_iter()
-            .map(|(_, link)| {
+        let workers = self
+            .links
+            .values()
+            .map(|link| {
                 let registration = &link.registration;
                 WorkerEntry {
                     id: registration.name.clone(),

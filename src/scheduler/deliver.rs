@@ -13,14 +13,13 @@ use crate::output::{
 use crate::user_error::UserError;
 use rdask_core::graph::ArrayOutput;
 use rdask_core::ids::TaskId;
-use rdask_store::DType;
 use rustc_hash::FxHashMap;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// What becomes of wanted results.
 #[derive(Clone, Debug)]
-pub enum Delivery {
+pub(crate) enum Delivery {
     /// They are written to a folder and let go.
     Folder(FolderOptions),
     /// They stay in memory.
@@ -29,7 +28,7 @@ pub enum Delivery {
 
 /// The output folder.
 #[derive(Clone, Debug)]
-pub struct FolderOptions {
+pub(crate) struct FolderOptions {
     /// Where it is, absolute.
     pub path: PathBuf,
     /// Results of another graph may be replaced.
@@ -196,7 +195,10 @@ impl Driver {
                 let text = format!("{}: {}", error.kind, error.message);
                 if root == task { text } else { format!("task '{}': {text}", graph.key(root)) }
             }
-            _ => "not computed: the run ended before".to_owned(),
+            _ => match self.job.why_unfit(task) {
+                Some(reason) => format!("ValueError: {reason}"),
+                None => "not computed: the run ended before".to_owned(),
+            },
         }
     }
 
@@ -233,12 +235,10 @@ fn create_part(
     names: &mut Names,
     array: &ArrayOutput,
 ) -> Result<PartFile, UserError> {
-    let place = format!("array '{}'", array.name);
-    let dtype = DType::from_name(&array.dtype)
-        .ok_or_else(|| UserError::new(format!("unknown dtype '{}'", array.dtype), &place))?;
     let file = format!("{}.npy", names.stem(&array.name));
     let part = folder.join(format!("{file}.part"));
-    let made = output::create_part(&part, &array.shape, dtype).map_err(|error| {
+    let made = output::create_part(&part, &array.shape, &array.dtype).map_err(|error| {
+        let place = format!("array '{}'", array.name);
         UserError::new(format!("cannot make {}: {error}", part.display()), place)
             .help("free space there, or choose another folder with --output DIR")
     })?;

@@ -6,7 +6,7 @@ use rdask_core::codec;
 use rdask_core::ids::WorkerId;
 use rdask_core::messages::{FromNanny, ToNanny};
 use rdask_transport::{Batch, ChannelSender};
-use rustc_hash::FxHashMap;
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 /// One supervisor.
@@ -23,7 +23,7 @@ struct Nanny {
 /// All supervisors and what they are expected to say.
 #[derive(Debug)]
 pub(super) struct Nannies {
-    by_connection: FxHashMap<u32, Nanny>,
+    by_connection: BTreeMap<u32, Nanny>,
     /// Ranks that should have one.
     expected: Vec<u32>,
     /// Ranks whose nanny has registered at least once.
@@ -37,7 +37,7 @@ pub(super) struct Nannies {
 impl Nannies {
     pub(super) fn new(options: &SchedulerOptions) -> Self {
         Self {
-            by_connection: FxHashMap::default(),
+            by_connection: BTreeMap::new(),
             expected: options.nannies.clone(),
             registered: Vec::new(),
             given_up: Vec::new(),
@@ -82,9 +82,10 @@ impl Nannies {
         }
     }
 
-    /// All have said goodbye or are gone.
+    /// All that are expected have come, and have said goodbye or are gone. One that comes after
+    /// the end of a short job must still be told, or it would look for us for a long time.
     pub(super) fn all_gone(&self) -> bool {
-        self.by_connection.values().all(|nanny| nanny.gone)
+        self.missing().is_empty() && self.by_connection.values().all(|nanny| nanny.gone)
     }
 
     /// Ranks whose nanny never came.
@@ -142,9 +143,16 @@ impl Driver {
                 }
             }
             FromNanny::WorkerDied {
-                slot, server_id, signal, code, executing, log_tail, ..
+                slot,
+                server_id,
+                signal,
+                code,
+                cause,
+                executing,
+                log_tail,
+                ..
             } => {
-                let reason = death(signal, code);
+                let reason = if cause.is_empty() { death(signal, code) } else { cause };
                 if !log_tail.is_empty() && !self.phase.is_over() {
                     tracing::info!(worker = %slot, "last words of the worker:\n{log_tail}");
                 }
@@ -167,12 +175,12 @@ impl Driver {
             }
             FromNanny::SlotGivenUp { slot, reason } => {
                 if !self.phase.is_over() {
-                    tracing::error!(worker = %slot, "gave up this worker: {reason}");
+                    tracing::warn!(worker = %slot, "gave up this worker: {reason}");
                 }
                 self.nannies.give_up(slot, reason);
             }
             FromNanny::Signalled { signal } => {
-                self.stop(format!("signal {}", signal_name(signal)));
+                self.stop(&format!("signal {}", signal_name(signal)));
             }
             FromNanny::Goodbye => {
                 if let Some(nanny) = self.nannies.by_connection.get_mut(&connection) {
@@ -200,13 +208,12 @@ impl Driver {
         for name in names {
             self.nannies.give_up(name, format!("the supervisor of rank {rank} {reason}"));
         }
-        let mut orphans: Vec<WorkerId> = self
+        let orphans: Vec<WorkerId> = self
             .links
             .iter()
             .filter(|(_, link)| link.registration.nanny == id)
             .map(|(worker, _)| *worker)
             .collect();
-        orphans.sort_unstable();
         for worker in orphans {
             self.connections.remove(&worker.0);
             self.lose(worker, None, format!("its supervisor {reason}"));

@@ -24,7 +24,7 @@ pub(super) async fn gather(fetcher: &Fetcher, gather: &Gather) -> Gathered {
     match fetcher.fetch(&address, &wanted, gather.priority, &Cancel::new()).await {
         Ok(Answer::Objects(objects)) => sort(&gather.tasks, objects),
         Ok(Answer::Busy) => Gathered::Busy,
-        Err(error) => failed(error),
+        Err(error) => failed(&error),
     }
 }
 
@@ -40,7 +40,7 @@ fn sort(asked: &[(TaskId, u64)], objects: Vec<Fetched>) -> Gathered {
     Gathered::Answer { received, absent, bad }
 }
 
-fn failed(error: TransportError) -> Gathered {
+fn failed(error: &TransportError) -> Gathered {
     match &error.kind {
         ErrorKind::NoRoom(reason) => Gathered::Failure(Box::new(TaskError {
             kind: "MemoryError".to_owned(),

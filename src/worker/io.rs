@@ -5,7 +5,7 @@ use super::measure::Meter;
 use super::shell::{Command, Gather, Gathered};
 use super::{Shared, decode, writer};
 use crate::clock::Clock;
-use rdask_core::messages::{ToScheduler, TransferReport};
+use rdask_core::messages::{ToScheduler, TransferOutcome, TransferReport};
 use rdask_core::time::Time;
 use rdask_transport::{Batch, ChannelReceiver, Endpoint, Fetcher};
 use std::sync::{Arc, mpsc as std_mpsc};
@@ -110,14 +110,15 @@ impl Io {
         let (clock, reports) = (self.clock, self.reports_transfers);
         tokio::task::spawn_local(async move {
             let start = clock.now();
-            let end = gather(&fetcher, &request).await;
-            let stop = clock.now();
-            let report = report(&request, &end, start, stop);
-            if let Some(report) = &report {
-                meter.add_transfer(report.nbytes, stop.since(start));
+            if reports {
+                let begin = began(&request, start);
+                shared.with(|shell| shell.send(&ToScheduler::Transferred(Box::new(begin))));
             }
+            let end = gather(&fetcher, &request).await;
+            let report = ended(&request, &end, start, clock.now());
+            meter.add_transfer(report.nbytes, report.stop_ns.saturating_sub(start.0));
             shared.with(|shell| {
-                if let Some(report) = report.filter(|_| reports) {
+                if reports {
                     shell.send(&ToScheduler::Transferred(Box::new(report)));
                 }
                 shell.on_gathered(request.transfer, end);
@@ -154,15 +155,32 @@ async fn forward(mut receiver: ChannelReceiver, frames: mpsc::Sender<Result<Batc
     }
 }
 
-/// The report of a transfer in which something arrived.
-fn report(request: &Gather, end: &Gathered, start: Time, stop: Time) -> Option<TransferReport> {
-    let Gathered::Answer { received, .. } = end else { return None };
-    (!received.is_empty()).then(|| TransferReport {
-        tasks: received.iter().map(|(task, _)| *task).collect(),
+/// The report of a transfer's begin.
+fn began(request: &Gather, start: Time) -> TransferReport {
+    TransferReport {
+        transfer: request.transfer,
+        outcome: TransferOutcome::Started,
+        tasks: request.tasks.iter().map(|(task, _)| *task).collect(),
         from: request.worker,
         path: "tcp".to_owned(),
-        nbytes: received.iter().map(|(_, value)| value.nbytes()).sum(),
+        nbytes: 0,
         start_ns: start.0,
-        stop_ns: stop.0,
-    })
+        stop_ns: start.0,
+    }
+}
+
+/// The report of a transfer's end.
+fn ended(request: &Gather, end: &Gathered, start: Time, stop: Time) -> TransferReport {
+    let report = TransferReport { stop_ns: stop.0, ..began(request, start) };
+    match end {
+        Gathered::Answer { received, .. } => TransferReport {
+            outcome: TransferOutcome::Finished,
+            tasks: received.iter().map(|(task, _)| *task).collect(),
+            nbytes: received.iter().map(|(_, value)| value.nbytes()).sum(),
+            ..report
+        },
+        Gathered::Busy | Gathered::NetworkFailure | Gathered::Failure(_) => {
+            TransferReport { outcome: TransferOutcome::Failed, ..report }
+        }
+    }
 }

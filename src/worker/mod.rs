@@ -15,7 +15,7 @@ mod writer;
 
 use crate::clock::Clock;
 use crate::config::Fsync;
-use crate::executor::{Pool, PoolOptions, Run, Seat, Surroundings};
+use crate::executor::{Bind, Note, Pool, PoolOptions, Seat, Surroundings};
 use crate::outgoing::Outgoing;
 use io::Io;
 use measure::Meter;
@@ -35,7 +35,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 /// What a worker needs.
-pub struct WorkerSetup {
+pub(crate) struct WorkerSetup {
     /// What it says about itself; its slots and limits are in here.
     pub registration: WorkerRegistration,
     /// Numbers of the policies.
@@ -51,9 +51,9 @@ pub struct WorkerSetup {
     /// Longest look for work of an idle thread.
     pub spin: Duration,
     /// Binds the calling thread.
-    pub bind: Box<dyn Fn(&[u32]) + Send + Sync>,
+    pub bind: Bind,
     /// Notes what a thread runs, for the nanny.
-    pub note: Box<dyn Fn(u32, Option<&Run>) + Send + Sync>,
+    pub note: Note,
     /// Relative paths refer to it.
     pub working_directory: PathBuf,
     /// The output folder.
@@ -65,7 +65,7 @@ pub struct WorkerSetup {
 }
 
 /// A worker that is not connected yet; its data server may start before it joins.
-pub struct Worker {
+pub(crate) struct Worker {
     setup: WorkerSetup,
     shared: Arc<Shared>,
 }
@@ -77,7 +77,7 @@ struct Shared {
 }
 
 /// A worker that has ended; its threads may still be at their last runs.
-pub struct Ended {
+pub(crate) struct Ended {
     /// Why: the scheduler's reason, or what broke.
     pub reason: Result<String, String>,
     pool: Pool,
@@ -85,12 +85,12 @@ pub struct Ended {
 
 impl Ended {
     /// Waits for the threads. A process that exits anyway need not.
-    pub fn join(self) {
+    pub(crate) fn join(self) {
         drop(self.pool);
     }
 
     /// Leaves the threads to the end of the process.
-    pub fn abandon(self) {
+    pub(crate) fn abandon(self) {
         std::mem::forget(self.pool);
     }
 }
@@ -108,13 +108,13 @@ impl Shared {
 impl Worker {
     /// A worker that has not joined.
     #[must_use]
-    pub fn new(setup: WorkerSetup) -> Self {
+    pub(crate) fn new(setup: WorkerSetup) -> Self {
         Self { setup, shared: Arc::new(Shared { shell: Mutex::new(None) }) }
     }
 
     /// Answers a peer's request for data by name (the number of a task).
     #[must_use]
-    pub fn server(&self) -> Lookup {
+    pub(crate) fn server(&self) -> Lookup {
         let shared = Arc::clone(&self.shared);
         Arc::new(move |names, answers| {
             let guard = shared.lock();
@@ -140,7 +140,7 @@ impl Worker {
     ///
     /// # Errors
     /// When the scheduler refused the worker or went away before, or the system refuses a thread.
-    pub async fn run(
+    pub(crate) async fn run(
         self,
         channel: Channel,
         endpoint: Endpoint,
