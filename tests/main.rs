@@ -6,6 +6,7 @@ mod command_line;
 mod edge_cases;
 mod errors_page;
 mod failures;
+mod give_up;
 mod kernels;
 mod kernels_oracle;
 mod kernels_random;

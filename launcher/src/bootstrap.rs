@@ -416,7 +416,12 @@ fn alone(
 
 fn facts(launch: &Launch, env: &Env) -> HostFacts {
     let mut facts = HostFacts::of_this_process();
-    facts.widest.take_if(|widest| !env.may_widen(launch.launcher, widest.len()));
+    if env.is_mask_wished(launch.launcher) {
+        facts.widest = None;
+    } else if facts.widest.as_ref().is_some_and(|widest| !env.owns_node(widest.len())) {
+        // No more than what the ranks of this node got, together.
+        facts.widest = Some(facts.mask.clone());
+    }
     facts
 }
 

@@ -120,21 +120,19 @@ impl Env {
             .find(|command| folders.iter().any(|folder| is_program(folder, *command)))
     }
 
-    /// Whether ranks that the launcher bound to one core each may use all of these CPUs of their
-    /// node: under a plain mpirun always, in Slurm where the job has them all and nobody asked for
-    /// one CPU per task. Other batch systems do not tell what the job has.
+    /// Whether somebody asked for the mask of one core that each rank has: the user of a local run
+    /// by taskset, or of srun by one CPU per task.
     #[must_use]
-    pub fn may_widen(&self, launcher: Launcher, cpus: usize) -> bool {
-        if launcher == Launcher::Local {
-            // The mask is the user's own, by taskset for example.
-            return false;
-        }
-        if !self.in_batch_job() {
-            return true;
-        }
-        let in_step = self.slurm_step().is_some() && !launcher.has_own_daemons();
-        let wished = in_step && self.has("SLURM_CPUS_PER_TASK");
-        !wished && self.slurm_node_cpus().is_some_and(|job| job as usize >= cpus)
+    pub fn is_mask_wished(&self, launcher: Launcher) -> bool {
+        let by_srun = self.slurm_step().is_some() && !launcher.has_own_daemons();
+        launcher == Launcher::Local || (by_srun && self.has("SLURM_CPUS_PER_TASK"))
+    }
+
+    /// Whether all of these CPUs of the node are ours: under a plain mpirun always, in Slurm where
+    /// the job has as many. Other batch systems do not tell what the job has.
+    #[must_use]
+    pub fn owns_node(&self, cpus: usize) -> bool {
+        !self.in_batch_job() || self.slurm_node_cpus().is_some_and(|job| job as usize >= cpus)
     }
 
     /// CPUs of this node that the Slurm job has, from `64(x2),32` over the job's nodes.

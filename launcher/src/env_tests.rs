@@ -185,18 +185,25 @@ fn a_submit_command_without_a_job_tells_a_login_node() {
 
 #[test]
 fn masks_are_widened_only_where_the_node_is_ours() {
-    let widen = |pairs: &[&[(&str, &str)]], launcher, cpus| {
-        Env::from_pairs(&pairs.concat()).may_widen(launcher, cpus)
-    };
-    assert!(!widen(&[], Launcher::Local, 4), "a user's taskset");
-    assert!(widen(&[&OMPI], Launcher::OpenMpi, 64));
-    let cpus = [("SLURM_JOB_CPUS_PER_NODE", "64,32(x2)")];
+    let owns = |pairs: &[&[(&str, &str)]], cpus| Env::from_pairs(&pairs.concat()).owns_node(cpus);
+    let slurm = [("SLURM_JOB_CPUS_PER_NODE", "64,32(x2)")];
+    assert!(owns(&[&OMPI], 64));
     // The second node has 32 CPUs of the job.
-    assert!(widen(&[&BATCH, &STEP, &cpus], Launcher::SrunPmix, 32));
-    assert!(!widen(&[&BATCH, &STEP, &cpus], Launcher::SrunPmix, 64), "others are on the node");
-    let wish = [("SLURM_CPUS_PER_TASK", "1")];
-    assert!(!widen(&[&BATCH, &STEP, &cpus, &wish], Launcher::SrunPmix, 32), "one each, by -c");
-    assert!(widen(&[&BATCH, &STEP, &cpus, &wish, &OMPI], Launcher::OpenMpi, 32), "mpirun's doing");
-    assert!(!widen(&[&BATCH, &STEP], Launcher::SrunPmix, 32), "nobody tells what the job has");
-    assert!(!widen(&[&[("PBS_JOBID", "1")], &OMPI], Launcher::OpenMpi, 2));
+    assert!(owns(&[&BATCH, &STEP, &slurm], 32));
+    assert!(!owns(&[&BATCH, &STEP, &slurm], 64), "others are on the node");
+    assert!(!owns(&[&BATCH, &STEP], 32), "nobody tells what the job has");
+    assert!(!owns(&[&[("PBS_JOBID", "1")], &OMPI], 2));
+}
+
+#[test]
+fn masks_that_somebody_asked_for_stay() {
+    let wished = |pairs: &[&[(&str, &str)]], launcher| {
+        Env::from_pairs(&pairs.concat()).is_mask_wished(launcher)
+    };
+    let one = [("SLURM_CPUS_PER_TASK", "1")];
+    assert!(wished(&[], Launcher::Local), "by taskset");
+    assert!(!wished(&[&OMPI], Launcher::OpenMpi));
+    assert!(!wished(&[&BATCH, &STEP], Launcher::SrunPmix));
+    assert!(wished(&[&BATCH, &STEP, &one], Launcher::SrunPmix), "one each, by -c");
+    assert!(!wished(&[&BATCH, &STEP, &one, &OMPI], Launcher::OpenMpi), "mpirun's doing");
 }

@@ -22,12 +22,7 @@ use tracing_subscriber::{EnvFilter, Layer};
 ///
 /// # Errors
 /// When the filter is wrong, the folder cannot be written, or the log was started before.
-pub fn init(
-    filter: &str,
-    who: &str,
-    name: &str,
-    folder: Option<&Path>,
-) -> Result<(), UserError> {
+pub fn init(filter: &str, who: &str, name: &str, folder: Option<&Path>) -> Result<(), UserError> {
     let stderr = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
         .event_format(Prefixed::new(who, std::io::stderr().is_terminal()))

@@ -82,7 +82,7 @@ pub(crate) struct SchedulerOptions {
 }
 
 /// Called once with the output folder, when this run may write into it and begins.
-pub struct OnAccepted(pub Box<dyn FnOnce(&std::path::Path) + Send>);
+pub(crate) struct OnAccepted(pub(crate) Box<dyn FnOnce(&std::path::Path) + Send>);
 
 impl std::fmt::Debug for OnAccepted {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

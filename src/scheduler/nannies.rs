@@ -144,7 +144,15 @@ impl Driver {
                 }
             }
             FromNanny::WorkerDied {
-                slot, server_id, pid, signal, code, cause, executing, log_tail, ..
+                slot,
+                server_id,
+                pid,
+                signal,
+                code,
+                cause,
+                executing,
+                log_tail,
+                ..
             } => {
                 let reason = if cause.is_empty() { death(signal, code) } else { cause };
                 if !log_tail.is_empty() && !self.phase.is_over() {
@@ -172,7 +180,7 @@ impl Driver {
             }
             FromNanny::SlotGivenUp { slot, reason } => {
                 if !self.phase.is_over() {
-                    tracing::error!(worker = %slot, "gave up this worker: {reason}");
+                    tracing::warn!(worker = %slot, "gave up this worker: {reason}");
                 }
                 self.nannies.give_up(slot, reason);
             }

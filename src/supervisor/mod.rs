@@ -194,10 +194,10 @@ impl Supervisor {
         if self.job.rank != 0 {
             return Outcome::default();
         }
-        let accepted = self.accepted.clone().map(|folder| Accepted {
-            folder,
-            job_id: self.job.bootstrap.job_id.clone(),
-        });
+        let accepted = self
+            .accepted
+            .clone()
+            .map(|folder| Accepted { folder, job_id: self.job.bootstrap.job_id.clone() });
         Outcome { accepted, ..self.code_and_message() }
     }
 
@@ -382,8 +382,11 @@ impl Supervisor {
                 });
             }
             if let NannyInstruction::ReportGivenUp { reason, .. } = instruction {
-                if !cause.is_empty() {
-                    *reason = format!("{reason}: {cause}");
+                // The cause says more than how it ended.
+                if !cause.is_empty()
+                    && let Some(start) = reason.strip_suffix(&ending.to_string())
+                {
+                    *reason = format!("{start}{cause}");
                 }
                 if !log_tail.is_empty() {
                     *reason = format!("{reason}; its last words:\n{log_tail}");

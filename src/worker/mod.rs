@@ -157,8 +157,8 @@ impl Worker {
         let refused = |error| format!("the system refuses threads: {error}");
         let writes = {
             let shared = Arc::clone(&shared);
-            let answer = move |message: &ToScheduler| {
-                shared.with(|shell| shell.send(message));
+            let answer = move |nbytes, message: &ToScheduler| {
+                shared.with(|shell| shell.on_written(nbytes, message));
             };
             writer::start(setup.output.clone(), setup.fsync, answer).map_err(refused)?
         };

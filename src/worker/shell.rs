@@ -106,6 +106,8 @@ pub(super) struct Shell {
     data: FxHashMap<TaskId, Sealed>,
     /// Values that the present event announced.
     offered: FxHashMap<TaskId, Sealed>,
+    /// Bytes of the values that the writing thread has not written yet.
+    unwritten_bytes: u64,
     specs: Vec<Option<Arc<RunSpec>>>,
     kernels: FxHashMap<(SpecId, usize), Arc<Kernel>>,
     peers: FxHashMap<WorkerId, Arc<Peer>>,
@@ -136,6 +138,7 @@ impl Shell {
             store,
             data: FxHashMap::default(),
             offered: FxHashMap::default(),
+            unwritten_bytes: 0,
             specs: Vec::new(),
             kernels: FxHashMap::default(),
             peers: FxHashMap::default(),
@@ -189,18 +192,18 @@ impl Shell {
         for message in messages {
             self.sort(message, &mut events, &mut commands);
         }
+        for command in &mut commands {
+            if let Command::Write { task, value, .. } = command {
+                let held = self.data.get(task).cloned();
+                self.unwritten_bytes += held.as_ref().map_or(0, Sealed::nbytes);
+                *value = held.map(|held| (held, self.store.activity()));
+                events.push(WorkerEvent::Unwritten { nbytes: self.unwritten_bytes });
+            }
+        }
         self.handle_all(&mut events);
         self.events = events;
         self.hand_out();
         for command in commands {
-            let command = match command {
-                Command::Write { task, target, .. } => {
-                    let value = self.data.get(&task).cloned();
-                    let value = value.map(|value| (value, self.store.activity()));
-                    Command::Write { task, value, target }
-                }
-                other => other,
-            };
             self.command(command);
         }
     }
@@ -310,6 +313,14 @@ impl Shell {
             Gathered::Failure(error) => WorkerEvent::GatherDepFailure { transfer, error },
         };
         self.handle(event);
+        self.hand_out();
+    }
+
+    /// The writing thread has carried out an order; `nbytes` of results no longer wait for it.
+    pub(super) fn on_written(&mut self, nbytes: u64, answer: &ToScheduler) {
+        self.send(answer);
+        self.unwritten_bytes -= nbytes;
+        self.handle(WorkerEvent::Unwritten { nbytes: self.unwritten_bytes });
         self.hand_out();
     }
 

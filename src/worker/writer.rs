@@ -27,6 +27,16 @@ pub(super) enum Order {
     Sync,
 }
 
+impl Order {
+    /// Bytes of the value that it holds.
+    fn nbytes(&self) -> u64 {
+        match self {
+            Self::Write { value: Some((value, _)), .. } => value.nbytes(),
+            Self::Write { value: None, .. } | Self::Sync => 0,
+        }
+    }
+}
+
 /// The writing thread's books.
 struct Writer {
     folder: PathBuf,
@@ -34,21 +44,23 @@ struct Writer {
     unsynced: BTreeSet<PathBuf>,
 }
 
-/// Starts the thread. It ends when the sender is dropped; answers go to `answer`.
+/// Starts the thread. It ends when the sender is dropped; answers go to `answer`, with the bytes
+/// of the value that the order held.
 ///
 /// # Errors
 /// When the system refuses a thread.
 pub(super) fn start(
     folder: PathBuf,
     fsync: Fsync,
-    answer: impl Fn(&ToScheduler) + Send + 'static,
+    answer: impl Fn(u64, &ToScheduler) + Send + 'static,
 ) -> std::io::Result<mpsc::Sender<Order>> {
-    let (sender, orders) = mpsc::channel();
+    let (sender, orders) = mpsc::channel::<Order>();
     std::thread::Builder::new().name("writer".to_owned()).spawn(move || {
         let mut writer = Writer { folder, fsync, unsynced: BTreeSet::new() };
         for order in orders {
+            let nbytes = order.nbytes();
             let (message, under_way) = writer.carry_out(order);
-            answer(&message);
+            answer(nbytes, &message);
             drop(under_way);
         }
     })?;
