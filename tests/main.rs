@@ -3,6 +3,7 @@
 
 mod building;
 mod command_line;
+mod edge_cases;
 mod errors_page;
 mod failures;
 mod give_up;

@@ -29,6 +29,9 @@ const STOPPED_DISMISS_LIMIT: Duration = Duration::from_millis(300);
 /// See `STOPPED_DISMISS_LIMIT`.
 const STOPPED_LEAVE_LIMIT: Duration = Duration::from_millis(500);
 
+/// Failed tasks that are told of one by one; the rest is counted.
+const FAILURES_SHOWN: usize = 10;
+
 /// Where the job stands.
 #[derive(Debug)]
 pub(super) enum Phase {
@@ -125,7 +128,9 @@ impl Driver {
     /// Nobody can work any more when every slot is given up.
     fn check_slots(&mut self) {
         let given_up = self.nannies.given_up();
-        if given_up.is_empty() || given_up.len() < self.options.workers.len() {
+        let all = given_up.len() >= self.options.workers.len();
+        // One may be back since: a supervisor can lose its connection and find us again.
+        if given_up.is_empty() || !all || !self.links.is_empty() {
             return;
         }
         let reasons: Vec<String> = given_up
@@ -245,12 +250,11 @@ impl Driver {
     fn begin_sync(&mut self, now: Instant) {
         let mut waiting = Vec::new();
         if self.syncs_at_end() {
-            for (worker, link) in &mut self.links {
-                if link.wrote {
-                    link.outgoing.send(&ToWorker::SyncOutputs);
-                    waiting.push(*worker);
-                }
-            }
+            let wrote = self.links.iter().filter(|(_, link)| link.wrote);
+            waiting.extend(wrote.map(|(worker, _)| *worker));
+        }
+        for worker in &waiting {
+            self.send(*worker, &ToWorker::SyncOutputs);
         }
         self.phase = Phase::Syncing { waiting, deadline: now + SYNC_LIMIT };
         self.advance(now);
@@ -277,12 +281,18 @@ impl Driver {
         }
         let limit = if self.trouble.stopped { STOPPED_DISMISS_LIMIT } else { DISMISS_LIMIT };
         self.phase = Phase::Dismissing { deadline: now + limit };
-        for link in self.links.values_mut() {
-            link.outgoing.send(&ToWorker::Close { reason: "the job is over".to_owned() });
+        let workers: Vec<WorkerId> = self.links.keys().copied().collect();
+        for worker in workers {
+            self.close_worker(worker);
         }
         if self.links.is_empty() {
             self.leave(now);
         }
+    }
+
+    /// The job needs this worker no more.
+    pub(super) fn close_worker(&mut self, worker: WorkerId) {
+        self.send(worker, &ToWorker::Close { reason: "the job is over".to_owned() });
     }
 
     /// Puts the results in their final place and ends the supervisors.
@@ -295,20 +305,34 @@ impl Driver {
     }
 
     fn verdict(&mut self) -> Verdict {
-        let summary = self.began.map(|_| self.summary());
+        let more = self.reported.len().saturating_sub(FAILURES_SHOWN);
+        if more > 0 {
+            let tasks = if more == 1 { "task" } else { "tasks" };
+            let what = format!("{more} more {tasks} failed (manifest.json names the outputs)");
+            self.trouble.lines.push(format!("error: {what}"));
+        }
+        let ran = self.began.is_some() || self.trouble.code == 3;
+        let summary = ran.then(|| self.summary());
         self.observer.graph_ends(self.clock.now());
         Verdict { code: self.trouble.code, message: self.trouble.lines.join("\n"), summary }
     }
 
+    /// Counts a task that failed by itself; true when the user is told of this very one. Telling is
+    /// costly: the tasks that it takes along are looked for in the whole graph.
+    fn counts_as_shown(&mut self, root: TaskId) -> bool {
+        let is_new = !self.phase.is_over() && self.reported.insert(root);
+        is_new && self.reported.len() <= FAILURES_SHOWN
+    }
+
     /// A wanted key erred.
     pub(super) fn on_failure(&mut self, task: TaskId) {
+        let Some(root) = self.state.error_of(task).map(|failure| failure.root) else { return };
+        if !self.counts_as_shown(root) {
+            return;
+        }
         let (Some(graph), Some(failure)) = (self.graph.clone(), self.state.error_of(task)) else {
             return;
         };
-        let root = failure.root;
-        if !self.reported.insert(root) {
-            return;
-        }
         let inputs = graph.inputs.row(root);
         let mut place = String::new();
         if !inputs.is_empty() {
@@ -351,9 +375,13 @@ impl Driver {
                 self.dismiss(Instant::now());
             }
             Failed::Mismatch => {
-                let what = format!("task {key} failed: ValueError: {reason}");
-                self.job.on_erred(task);
-                self.fail(1, &what, None);
+                if self.counts_as_shown(task) {
+                    self.fail(1, &format!("task {key} failed: ValueError: {reason}"), None);
+                }
+                if self.job.is_settled(task) {
+                    let tasks = vec![task];
+                    self.handle(SchedulerEvent::ClientReleasesKeys { client: JOB, tasks });
+                }
             }
         }
     }

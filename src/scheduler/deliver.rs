@@ -195,7 +195,10 @@ impl Driver {
                 let text = format!("{}: {}", error.kind, error.message);
                 if root == task { text } else { format!("task '{}': {text}", graph.key(root)) }
             }
-            _ => "not computed: the run ended before".to_owned(),
+            _ => match self.job.why_unfit(task) {
+                Some(reason) => format!("ValueError: {reason}"),
+                None => "not computed: the run ended before".to_owned(),
+            },
         }
     }
 

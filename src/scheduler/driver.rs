@@ -79,7 +79,7 @@ pub(super) struct Driver {
     pub(super) trouble: Trouble,
     /// The user knows that workers have different CPUs.
     pub(super) mixed_cpus: bool,
-    /// Failed tasks that the user was told of.
+    /// Tasks that failed by themselves, told of or counted.
     pub(super) reported: FxHashSet<TaskId>,
 }
 
@@ -311,9 +311,10 @@ impl Driver {
     }
 
     fn on_drained(&mut self, worker: WorkerId) {
-        if let Some(link) = self.links.get_mut(&worker)
-            && link.outgoing.flush()
-        {
+        let Some(link) = self.links.get_mut(&worker) else { return };
+        // It reads, if slowly.
+        link.blocked_since = None;
+        if link.outgoing.flush() {
             self.await_drained(worker);
         }
     }

@@ -14,7 +14,7 @@ mod tests;
 use rdask_core::graph::{ArrayOutput, Graph, Outputs};
 use rdask_core::ids::{TaskId, WorkerId};
 use rdask_core::messages::{WriteTarget, Written};
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 use std::time::{Duration, Instant};
 
 /// Times that a write is tried.
@@ -30,6 +30,13 @@ struct Target {
     failures: u32,
 }
 
+impl Target {
+    /// Nothing is left to do for it.
+    fn is_settled(&self) -> bool {
+        matches!(self.state, Writing::Done(_) | Writing::Unfit)
+    }
+}
+
 #[derive(Debug)]
 enum Writing {
     /// Its key is not in memory.
@@ -40,8 +47,8 @@ enum Writing {
     Again(Instant),
     /// Done.
     Done(Written),
-    /// No try will help.
-    Never,
+    /// The result does not fit its array.
+    Unfit,
 }
 
 /// What must be sent: this worker writes that.
@@ -96,7 +103,8 @@ pub(super) struct Job {
     open: usize,
     /// Wanted keys, in the graph's order.
     wanted: Vec<TaskId>,
-    erred: FxHashSet<TaskId>,
+    /// Keys that erred, or (with the reason) whose results do not fit their arrays.
+    erred: FxHashMap<TaskId, Option<String>>,
     /// Targets in `Writing::Again`.
     again: usize,
     /// Results stay in memory instead (a run inside the calling process).
@@ -223,7 +231,7 @@ impl Job {
             if matches!(target.state, Writing::Again(_)) {
                 self.again -= 1;
             }
-            if !matches!(target.state, Writing::Done(_) | Writing::Never) {
+            if !target.is_settled() {
                 target.state = Writing::Waiting;
             }
         }
@@ -255,11 +263,17 @@ impl Job {
     ) -> bool {
         let Some(target) = self.being_written(worker, task, what) else { return false };
         target.state = Writing::Done(written);
-        if self.targets[&task].iter().any(|target| !matches!(target.state, Writing::Done(_))) {
-            return false;
+        let Some(targets) = self.targets.get(&task) else { return false };
+        let settled = targets.iter().all(Target::is_settled);
+        if settled && !self.erred.contains_key(&task) {
+            self.open -= 1;
         }
-        self.open -= 1;
-        true
+        settled
+    }
+
+    /// Nothing is left to do with a key's result.
+    pub(super) fn is_settled(&self, task: TaskId) -> bool {
+        self.targets.get(&task).is_some_and(|targets| targets.iter().all(Target::is_settled))
     }
 
     /// The target that this worker is at; none when the order was taken back.
@@ -280,7 +294,8 @@ impl Job {
             return Failed::Stale;
         };
         if failed.mismatch {
-            target.state = Writing::Never;
+            target.state = Writing::Unfit;
+            self.give_up(failed.task, Some(&failed.reason));
             return Failed::Mismatch;
         }
         let mut pause = Duration::ZERO;
@@ -289,7 +304,6 @@ impl Job {
             pause = WRITE_PERIOD / WRITE_TRIES;
         }
         if target.failures >= WRITE_TRIES {
-            target.state = Writing::Never;
             return Failed::GivenUp;
         }
         target.state = Writing::Again(Instant::now() + pause);
@@ -317,9 +331,21 @@ impl Job {
 
     /// A wanted key erred for good.
     pub(super) fn on_erred(&mut self, task: TaskId) {
-        if self.targets.contains_key(&task) && self.erred.insert(task) {
+        self.give_up(task, None);
+    }
+
+    /// A wanted key will not be written whole; `reason`: when its result is there all the same.
+    fn give_up(&mut self, task: TaskId, reason: Option<&str>) {
+        let Some(targets) = self.targets.get(&task) else { return };
+        let done = targets.iter().all(|target| matches!(target.state, Writing::Done(_)));
+        if !done && self.erred.insert(task, reason.map(str::to_owned)).is_none() {
             self.open -= 1;
         }
+    }
+
+    /// Why a result that was computed cannot be written.
+    pub(super) fn why_unfit(&self, task: TaskId) -> Option<&str> {
+        self.erred.get(&task)?.as_deref()
     }
 
     /// Writes under way.

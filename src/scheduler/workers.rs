@@ -19,6 +19,19 @@ impl Driver {
     /// One message of a worker.
     pub(super) fn on_worker_message(&mut self, worker: WorkerId, message: ToScheduler) {
         use ToScheduler as M;
+        let last_words = matches!(
+            message,
+            M::Register(_)
+                | M::Heartbeat(_)
+                | M::Transferred(_)
+                | M::OutputWritten { .. }
+                | M::Warning { .. }
+                | M::Goodbye
+        );
+        if self.phase.is_over() && !last_words {
+            // Nobody is told any more what to do about it.
+            return;
+        }
         match message {
             M::Register(registration) => self.on_register(worker, *registration),
             M::TaskFinished { .. } | M::TaskErred { .. } => self.on_task_end(worker, message),
@@ -107,6 +120,9 @@ impl Driver {
             self.observer.worker_joined(self.clock.now(), worker, registration);
         }
         self.warn_of_mixed_cpus();
+        if self.phase.is_over() {
+            self.close_worker(worker);
+        }
         self.write_scheduler_file();
     }
 
@@ -234,11 +250,15 @@ impl Driver {
         executing: Option<Vec<(TaskId, RunId)>>,
         reason: String,
     ) {
+        self.forget_sync(worker);
+        if self.phase.is_over() {
+            // What it held would be sent elsewhere to be computed again.
+            return;
+        }
         self.handle(SchedulerEvent::RemoveWorker { worker, expected, executing, reason });
         for task in self.job.on_worker_lost(worker) {
             self.order_writes(task);
         }
-        self.forget_sync(worker);
     }
 
     /// A client's report from the core.
@@ -313,4 +333,25 @@ pub(super) fn list_keys<'a>(keys: impl Iterator<Item = &'a str>) -> String {
         text.push_str(&format!(" and {} more", count - SHOWN));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::list_keys;
+
+    fn listed(count: usize) -> String {
+        let keys: Vec<String> = (0..count).map(|key| format!("x-{key}")).collect();
+        list_keys(keys.iter().map(String::as_str))
+    }
+
+    #[test]
+    fn ten_keys_are_named_and_the_rest_counted() {
+        assert_eq!(listed(0), "");
+        assert_eq!(listed(1), "'x-0'");
+        assert_eq!(listed(3), "'x-0', 'x-1', 'x-2'");
+        let ten = "'x-0', 'x-1', 'x-2', 'x-3', 'x-4', 'x-5', 'x-6', 'x-7', 'x-8', 'x-9'";
+        assert_eq!(listed(10), ten);
+        assert_eq!(listed(11), format!("{ten} and 1 more"));
+        assert_eq!(listed(1000), format!("{ten} and 990 more"));
+    }
 }
