@@ -8,9 +8,6 @@
 //! Each wanted key has one or more targets: a file of its own, chunks of arrays. It is let go when
 //! all of them are written, so that a job needs memory for what is under way only.
 
-#[cfg(test)]
-mod tests;
-
 use rdask_core::graph::{ArrayOutput, Graph, Outputs};
 use rdask_core::ids::{TaskId, WorkerId};
 use rdask_core::messages::{WriteTarget, Written};
@@ -410,3 +407,7 @@ pub(super) fn chunks(array: &ArrayOutput) -> impl Iterator<Item = (TaskId, Vec<u
         (*task, start, chunk)
     })
 }
+
+#[cfg(test)]
+#[path = "job_tests.rs"]
+mod tests;

@@ -8,7 +8,9 @@ use super::job::FailedWrite;
 use super::link::Link;
 use crate::observe::events::Outcome;
 use rdask_core::ids::{RunId, TaskId, WorkerId};
-use rdask_core::messages::{Heartbeat, ToScheduler, ToWorker, WorkerRegistration};
+use rdask_core::messages::{
+    Heartbeat, ToScheduler, ToWorker, WorkerRegistration, WriteTarget, Written,
+};
 use rdask_core::scheduler::SchedulerEvent;
 use std::time::{Duration, Instant};
 
@@ -66,13 +68,7 @@ impl Driver {
                 }
             }
             M::OutputWritten { task, target, written } => {
-                if let Some(link) = self.links.get_mut(&worker) {
-                    link.wrote = true;
-                }
-                if self.job.on_written(worker, task, &target, *written) {
-                    let tasks = vec![task];
-                    self.handle(SchedulerEvent::ClientReleasesKeys { client: JOB, tasks });
-                }
+                self.on_output_written(worker, task, &target, *written);
             }
             M::OutputFailed { task, target, reason, mismatch } => {
                 let target = *target;
@@ -89,6 +85,23 @@ impl Driver {
                     self.remove(worker, true, None, "said goodbye".to_owned());
                 }
             }
+        }
+    }
+
+    /// A result is in the output folder: it is let go when it has no other place to go.
+    fn on_output_written(
+        &mut self,
+        worker: WorkerId,
+        task: TaskId,
+        target: &WriteTarget,
+        written: Written,
+    ) {
+        if let Some(link) = self.links.get_mut(&worker) {
+            link.wrote = true;
+        }
+        if self.job.on_written(worker, task, target, written) {
+            let tasks = vec![task];
+            self.handle(SchedulerEvent::ClientReleasesKeys { client: JOB, tasks });
         }
     }
 
