@@ -35,6 +35,8 @@ enum Writing {
     By(WorkerId),
     /// It failed; the next try is due then.
     Again(Instant),
+    /// The result is not what the target takes, and no other try will change that: why.
+    Refused(String),
     /// Done.
     Done(Written),
 }
@@ -199,7 +201,7 @@ impl Job {
             if matches!(target.state, Writing::Again(_)) {
                 self.again -= 1;
             }
-            if !matches!(target.state, Writing::Done(_)) {
+            if !matches!(target.state, Writing::Done(_) | Writing::Refused(_)) {
                 target.state = Writing::Waiting;
             }
         }
@@ -248,9 +250,10 @@ impl Job {
         worker: WorkerId,
         task: TaskId,
         what: &WriteTarget,
-        held: bool,
+        reason: &str,
         mismatch: bool,
     ) -> Failed {
+        let held = !reason.is_empty();
         let ours = |target: &&mut Target| {
             target.what == *what && matches!(target.state, Writing::By(by) if by == worker)
         };
@@ -259,6 +262,7 @@ impl Job {
             return Failed::Retry;
         };
         if mismatch {
+            target.state = Writing::Refused(reason.to_owned());
             return Failed::Mismatch;
         }
         if held {
@@ -289,6 +293,14 @@ impl Job {
             }
         }
         tasks
+    }
+
+    /// Why a target of a key does not take its result, when it does not.
+    pub(super) fn refusal(&self, task: TaskId) -> Option<&str> {
+        self.targets.get(&task)?.iter().find_map(|target| match &target.state {
+            Writing::Refused(reason) => Some(reason.as_str()),
+            _ => None,
+        })
     }
 
     /// A wanted key erred for good.

@@ -85,9 +85,10 @@ impl Nannies {
         }
     }
 
-    /// All have said goodbye or are gone.
+    /// All that were expected have come, and have said goodbye or are gone. One that has not come
+    /// yet must still hear that the job is over, or it would look for the scheduler in vain.
     pub(super) fn all_gone(&self) -> bool {
-        self.by_connection.values().all(|nanny| nanny.gone)
+        self.missing().is_empty() && self.by_connection.values().all(|nanny| nanny.gone)
     }
 
     /// Ranks whose nanny never came.
@@ -95,6 +96,11 @@ impl Nannies {
         let mut missing = self.expected.clone();
         missing.retain(|rank| !self.registered.contains(rank));
         missing
+    }
+
+    /// Nobody waits any longer for those that have not come.
+    pub(super) fn expect_no_more(&mut self) {
+        self.expected.retain(|rank| self.registered.contains(rank));
     }
 
     /// Slots that are given up, with the reasons.
