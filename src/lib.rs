@@ -7,7 +7,6 @@
 //!
 //! The binary `rdask-hpc` runs a graph under `mpirun`, `srun` or alone: see [`cli`].
 
-pub mod byte_size;
 pub mod cli;
 mod clock;
 pub mod config;
@@ -28,10 +27,11 @@ mod role;
 pub mod run;
 mod run_local;
 mod scheduler;
-mod supervisor;
+pub mod supervisor;
 pub mod user_error;
 mod worker;
 
+pub use graph_file::GraphFile;
 pub use graph_load::{Fault, LoadError};
 pub use rdask_core::graph::{
     ArrayOutput, Attributes, Graph, GraphBuilder, GraphError, Outputs, Param, Params, RunSpec,

@@ -113,9 +113,17 @@ impl Connection {
     /// Runs until either side says goodbye or the scheduler is gone; returns why.
     async fn run<E: From<LinkEvent>>(mut self, deliver: &mpsc::Sender<E>) -> String {
         loop {
-            let channel = match connect(&self.addresses, &self.endpoint, self.limit).await {
-                Ok(channel) => channel,
-                Err(error) => return error.to_string(),
+            let channel = tokio::select! {
+                connected = connect(&self.addresses, &self.endpoint, self.limit) => {
+                    match connected {
+                        Ok(channel) => channel,
+                        Err(error) => return error.to_string(),
+                    }
+                }
+                // The port was bound before we knew of it: once closed, it stays so.
+                () = self.until_nobody_listens() => {
+                    return "nobody listens at the scheduler's port any more".to_owned();
+                }
             };
             match self.converse(channel, deliver).await {
                 Over::Finished => return "closed".to_owned(),
@@ -164,6 +172,10 @@ impl Connection {
                 }
             }
         }
+    }
+
+    async fn until_nobody_listens(&self) {
+        while !self.nobody_listens().await {}
     }
 
     /// Whether the scheduler's port is closed at every address, asked twice.

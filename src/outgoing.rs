@@ -75,3 +75,98 @@ impl Outgoing {
         self.sender.abort();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rdask_core::messages::ToScheduler;
+    use rdask_transport::{Channel, Endpoint, Identity, Role, Secret, inproc};
+
+    const BODY_BYTES: usize = 1 << 20;
+
+    fn pair() -> (Channel, Channel) {
+        let identity = |role| Identity {
+            server_id: role as u128,
+            role,
+            job_id: "job".to_owned(),
+            label: format!("{role:?}"),
+            machine: "here".to_owned(),
+            netns: 0,
+        };
+        let secret = Secret::random().unwrap();
+        let scheduler = Endpoint::new(identity(Role::Scheduler), secret.clone());
+        let worker = Endpoint::new(identity(Role::Worker), secret);
+        inproc::pair(&scheduler, &worker).unwrap()
+    }
+
+    /// A message of about a mebibyte that tells its number.
+    fn message(number: u32) -> ToScheduler {
+        ToScheduler::Warning { text: format!("{number}{}", " ".repeat(BODY_BYTES)) }
+    }
+
+    fn number(body: &[u8]) -> u32 {
+        match codec::decode(body).unwrap() {
+            ToScheduler::Warning { text } => text.trim_end().parse().unwrap(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn what_a_peer_does_not_read_waits_in_order() {
+        let (ours, theirs) = pair();
+        let (sender, _) = ours.split();
+        let (_stays_open, mut receiver) = theirs.split();
+        let mut outgoing = Outgoing::new(sender);
+        let count = 3 * (CHANNEL_BUDGET / BODY_BYTES) as u32;
+        let began: Vec<u32> = (0..count).filter(|n| outgoing.send(&message(*n))).collect();
+        assert_eq!(began.len(), 1, "the backlog begins once: {began:?}");
+        assert!(outgoing.is_blocked());
+        // Nobody has read: nothing more fits.
+        assert!(outgoing.flush());
+        let mut seen = Vec::new();
+        while seen.len() < count as usize {
+            let batch = receiver.recv().await.unwrap().unwrap();
+            seen.extend(batch.iter().map(number));
+            if outgoing.is_blocked() && !outgoing.flush() {
+                assert!(!outgoing.is_blocked());
+            }
+        }
+        assert_eq!(seen, (0..count).collect::<Vec<u32>>());
+        assert!(!outgoing.is_blocked());
+    }
+
+    #[tokio::test]
+    async fn drained_tells_when_to_go_on() {
+        let (ours, theirs) = pair();
+        let (sender, _) = ours.split();
+        let (_stays_open, mut receiver) = theirs.split();
+        let mut outgoing = Outgoing::new(sender);
+        let mut number = 0;
+        while !outgoing.send(&message(number)) {
+            number += 1;
+        }
+        let reading = async {
+            loop {
+                drop(receiver.recv().await.unwrap().unwrap());
+            }
+        };
+        tokio::select! {
+            () = outgoing.drained() => {}
+            () = reading => {}
+        }
+        assert!(!outgoing.flush() && !outgoing.is_blocked());
+    }
+
+    #[tokio::test]
+    async fn a_broken_connection_takes_everything_and_keeps_nothing() {
+        let (ours, theirs) = pair();
+        let (sender, _) = ours.split();
+        let mut outgoing = Outgoing::new(sender);
+        while !outgoing.send(&message(0)) {}
+        drop(theirs);
+        outgoing.abort();
+        outgoing.drained().await;
+        assert!(!outgoing.flush() && !outgoing.is_blocked());
+        assert!(!outgoing.send(&message(1)) && !outgoing.is_blocked());
+    }
+}

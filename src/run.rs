@@ -6,9 +6,10 @@
 
 use crate::config::{Bind, MemoryLimit, Rank0, RunOptions};
 use crate::graph_load::Fault;
-use crate::output::{Unfinished, in_words};
+use crate::observe::log;
+use crate::output::{self, Unfinished, in_words};
 use crate::role::Request;
-use crate::supervisor::{self, Outcome};
+use crate::supervisor::{self, Accepted, Outcome};
 use crate::user_error::UserError;
 use rdask_launcher::assign::LaunchOptions;
 use rdask_launcher::bootstrap::Wishes;
@@ -20,12 +21,26 @@ use std::time::Duration;
 #[must_use]
 pub fn run(options: RunOptions, graph: &Path) -> i32 {
     let launcher = options.launcher.clone();
-    let Outcome { code, message } =
-        supervisor::launch(launcher.as_deref(), || wishes(options, graph));
+    // A fault of the log, as any other, is rank 0's to tell, once MPI is up to tell the others.
+    let log = start_log(&options, supervisor::expected_rank(launcher.as_deref()));
+    let wishes = || log.map_err(|error| error.to_string()).and_then(|()| wishes(options, graph));
+    let Outcome { code, message, accepted } = supervisor::launch(launcher.as_deref(), wishes);
     if let Some(message) = message {
         tell(&message);
     }
+    if let Some(Accepted { folder, job_id }) = accepted
+        && let Err(error) = output::write_verdict(&folder, &job_id, code)
+    {
+        tracing::warn!(%error, "the verdict cannot be written to the output folder");
+    }
     code
+}
+
+/// The supervisor's own log. Only rank 0's lines come without a name.
+fn start_log(options: &RunOptions, rank: u32) -> Result<(), UserError> {
+    let who = if rank == 0 { String::new() } else { format!("rank {rank}") };
+    let name = format!("supervisor-{rank}");
+    log::init(&options.log, &who, &name, options.log_dir.as_deref())
 }
 
 #[expect(clippy::print_stderr, reason = "the command's last words")]

@@ -109,20 +109,18 @@ pub enum RunError {
 /// # Errors
 /// As `RunError` says; a failed task is an error that names it.
 pub fn run_local(graph: Graph, options: LocalOptions) -> Result<Results, RunError> {
-    let loaded = scheduler::loaded(graph).map_err(|fault| LoadError {
-        origin: String::new(),
-        faults: vec![fault],
-    })?;
+    let loaded = scheduler::loaded(graph)
+        .map_err(|fault| LoadError { origin: String::new(), faults: vec![fault] })?;
     // A thread of its own, so that the caller may be inside any runtime.
     let thread = std::thread::Builder::new()
         .name("run_local".to_owned())
-        .spawn(move || run(loaded, options))?;
+        .spawn(move || run(loaded, &options))?;
     thread.join().unwrap_or_else(|_| {
         Err(RunError::Failed { code: 3, message: "error: the run panicked".to_owned() })
     })
 }
 
-fn run(loaded: LoadedGraph, options: LocalOptions) -> Result<Results, RunError> {
+fn run(loaded: LoadedGraph, options: &LocalOptions) -> Result<Results, RunError> {
     let clock = Clock::start();
     let graph = Arc::clone(&loaded.graph);
     let config = Config { validate: options.validate, ..Config::default() };
@@ -131,7 +129,7 @@ fn run(loaded: LoadedGraph, options: LocalOptions) -> Result<Results, RunError> 
     let at_scheduler = Endpoint::new(identity(0, Role::Scheduler), secret.clone());
     let at_worker = Endpoint::new(identity(1, Role::Worker), secret);
     let (theirs, ours) = rdask_transport::inproc::pair(&at_scheduler, &at_worker)?;
-    let worker = Worker::new(setup(&options, &config, clock));
+    let worker = Worker::new(setup(options, &config, clock));
     let values = worker.values();
     let thread = std::thread::Builder::new().name("worker".to_owned()).spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -147,7 +145,7 @@ fn run(loaded: LoadedGraph, options: LocalOptions) -> Result<Results, RunError> 
     let sender = inbox.clone();
     let verdict = local.block_on(&runtime, async move {
         // Both fit the empty inbox.
-        let _fits = inbox.try_send(Inbox::Connected(theirs));
+        let _fits = inbox.try_send(Inbox::Connected(Box::new(theirs)));
         let _fits = inbox.try_send(Inbox::Loaded(Ok(Box::new(loaded))));
         scheduler::run(scheduler_options(config, options.keep_going), clock, sender, receiver).await
     });
@@ -166,9 +164,8 @@ fn run(loaded: LoadedGraph, options: LocalOptions) -> Result<Results, RunError> 
 fn collect(graph: &Graph, values: impl Fn(TaskId) -> Option<Sealed>) -> Results {
     let chunks = graph.arrays.iter().flat_map(|array| array.grid.iter().copied());
     let wanted = scheduler::outputs(graph).into_iter().chain(chunks);
-    let values = wanted
-        .filter_map(|task| Some((graph.key(task).to_owned(), values(task)?)))
-        .collect();
+    let values =
+        wanted.filter_map(|task| Some((graph.key(task).to_owned(), values(task)?))).collect();
     Results { values }
 }
 
@@ -186,6 +183,7 @@ fn scheduler_options(config: Config, keep_going: bool) -> SchedulerOptions {
         progress: Progress::None,
         job_id: "local".to_owned(),
         graph_path: String::new(),
+        accepted: None,
     }
 }
 

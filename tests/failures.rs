@@ -1,6 +1,7 @@
 //! Workers, tasks and signals that end badly: right results or the right error, and nothing left.
 
 use crate::support::graphs::{Case, graph, task, tree, tree_root, tree_sum};
+use crate::support::run::Run;
 use crate::support::{Launcher, Start};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
@@ -12,84 +13,128 @@ struct Draw(u64);
 impl Draw {
     /// From 0 to 1.
     fn fraction(&mut self) -> f64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 11) as f64 / (1_u64 << 53) as f64
     }
 }
 
-/// What the events of a run tell of its losses.
+/// What lost workers were at, by the events of the runs.
 #[derive(Default, Debug)]
 struct Losses {
+    killed: u32,
     executing: u32,
     sending: u32,
     receiving: u32,
     recomputed: u64,
 }
 
-/// Runs the tree once and kills a worker after `delay`, when the run still goes on.
-fn kill_once(launcher: Launcher, delay: Duration, worker: usize, losses: &mut Losses) {
-    let case = Case::new(&tree(5, 400_000, 3000));
-    let events = case.path().join("events.jsonl");
-    let mut start = Start::new(launcher).args(case.args()).args(["--validate", "--events"]);
-    start = start.args([&events]);
-    if launcher == Launcher::Local {
-        start = start.args(["--workers", "3"]);
+/// Leaves of the tree and the length of each: about a megabyte moves in each transfer.
+const LEVELS: u32 = 5;
+const LENGTH: u64 = 150_000;
+
+/// A run of the tree with events.
+struct Tree {
+    case: Case,
+    run: Run,
+    joined: Instant,
+}
+
+impl Tree {
+    /// Starts it and waits for its workers.
+    fn start(launcher: Launcher) -> Self {
+        let case = Case::new(&tree(LEVELS, LENGTH, 3000));
+        let start = Start::new(launcher).args(case.args()).args(["--validate", "--events"]);
+        let start = start.args([case.path().join("events.jsonl")]);
+        let workers: &[&str] = if launcher == Launcher::Local { &["--workers", "3"] } else { &[] };
+        let file = case.path().join("scheduler.json");
+        let mut run = start.args(["--scheduler-file"]).args([&file]).args(workers).spawn();
+        run.until("a worker", |run| {
+            let text = std::fs::read_to_string(&file).ok()?;
+            let file: Value = serde_json::from_str(&text).ok()?;
+            let all = run.processes_of_role("worker").len();
+            (file["workers"].as_array()?.len() == all).then_some(())
+        });
+        Self { case, run, joined: Instant::now() }
     }
-    let mut run = start.spawn();
-    run.until("the graph's begin", |_| {
-        let text = std::fs::read_to_string(&events).ok()?;
-        text.contains("worker_joined").then_some(())
-    });
-    let due = Instant::now() + delay;
-    let killed = run.until("time to kill", |run| {
-        if Instant::now() < due {
-            return None;
-        }
-        let workers = run.processes_of_role("worker");
-        let victim = workers.get(worker % workers.len().max(1))?;
-        Some(kill_process(Pid::from_raw(victim.pid).unwrap(), Signal::KILL).is_ok())
-    });
-    let outcome = run.wait().expect_code(0);
-    assert_eq!(case.floats(&tree_root(5)), tree_sum(5, 400_000), "{outcome}");
-    let summary: Value = serde_json::from_str(outcome.last_line()).unwrap();
-    losses.recomputed += summary["recomputed"].as_u64().unwrap();
-    count(&std::fs::read_to_string(&events).unwrap(), losses);
-    if killed {
+
+    /// Waits for the end, checks the result and adds up what was lost.
+    fn end(self, losses: &mut Losses) -> Duration {
+        let outcome = self.run.wait().expect_code(0);
+        let took = self.joined.elapsed();
+        assert_eq!(self.case.floats(&tree_root(LEVELS)), tree_sum(LEVELS, LENGTH), "{outcome}");
+        let summary: Value = serde_json::from_str(outcome.last_line()).unwrap();
+        losses.recomputed += summary["recomputed"].as_u64().unwrap();
+        let events = std::fs::read_to_string(self.case.path().join("events.jsonl")).unwrap();
+        let lost = losses.count(&events);
         let named = outcome.stderr.matches("worker lost").count();
-        assert!(named <= 1, "the loss is named {named} times: {outcome}");
+        assert_eq!(named, lost, "each loss is named once: {outcome}");
+        took
+    }
+
+    /// Kills a worker after `delay`, if the run still goes on.
+    fn kill(&mut self, delay: Duration, draw: f64) {
+        let due = self.joined + delay;
+        while Instant::now() < due && self.run.goes_on() {
+            std::thread::yield_now();
+        }
+        let workers = self.run.processes_of_role("worker");
+        let Some(victim) = workers.get((draw * workers.len() as f64) as usize) else { return };
+        // It may end by itself at this moment.
+        let _gone = kill_process(Pid::from_raw(victim.pid).unwrap(), Signal::KILL);
     }
 }
 
-/// Counts what the lost workers were doing by the events of the run.
-fn count(events: &str, losses: &mut Losses) {
-    let events: Vec<Value> =
-        events.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    for lost in events.iter().filter(|event| event["event"] == "worker_lost") {
-        let (worker, time) = (&lost["worker"], lost["time"].as_f64().unwrap());
-        let near = |event: &&Value| (event["time"].as_f64().unwrap() - time).abs() < 0.25;
-        losses.executing += u32::from(
-            events.iter().any(|event| event["outcome"] == "lost" && event["worker"] == *worker),
-        );
-        let transfers = || events.iter().filter(|event| event["event"] == "transfer").filter(near);
-        losses.sending += u32::from(transfers().any(|event| event["from"] == *worker));
-        losses.receiving += u32::from(transfers().any(|event| event["to"] == *worker));
+impl Losses {
+    /// Adds what the lost workers were doing; gives their number.
+    fn count(&mut self, events: &str) -> usize {
+        let events: Vec<Value> =
+            events.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let lost: Vec<&Value> =
+            events.iter().filter(|event| event["event"] == "worker_lost").collect();
+        for lost in &lost {
+            let worker = &lost["worker"];
+            let any = |kind: &str, outcome: &str, who: &str| {
+                events.iter().any(|event| {
+                    event["event"] == kind && event["outcome"] == outcome && event[who] == *worker
+                })
+            };
+            self.killed += 1;
+            self.executing += u32::from(any("task", "lost", "worker"));
+            self.sending += u32::from(any("transfer", "erred", "from"));
+            self.receiving += u32::from(any("transfer", "lost", "to"));
+        }
+        lost.len()
+    }
+
+    /// Enough of everything.
+    fn suffice(&self) -> bool {
+        let Self { killed, executing, sending, receiving, recomputed } = self;
+        *killed >= 40 && *executing.min(sending).min(receiving) >= 5 && *recomputed > 0
     }
 }
 
 #[test]
 fn forty_kills_at_any_time_leave_the_right_results() {
-    let launchers = [Launcher::Local, Launcher::OpenMpi(3), Launcher::Mpich(3), Launcher::OpenMpi(2)];
+    let launchers =
+        [Launcher::Local, Launcher::OpenMpi(4), Launcher::Mpich(4), Launcher::OpenMpi(2)];
     let launchers: Vec<Launcher> =
         launchers.into_iter().filter(|launcher| launcher.available()).collect();
     let mut draw = Draw(20_261_121);
     let mut losses = Losses::default();
-    for round in 0..40 {
-        let delay = Duration::from_secs_f64(draw.fraction() * 0.25);
-        let launcher = launchers[round % launchers.len()];
-        kill_once(launcher, delay, (draw.fraction() * 100.0) as usize, &mut losses);
+    // The length of the run is measured first; a kill lengthens it, so a few more are drawn.
+    let lengths: Vec<Duration> =
+        launchers.iter().map(|launcher| Tree::start(*launcher).end(&mut losses)).collect();
+    for round in 0..200 {
+        if losses.suffice() {
+            break;
+        }
+        let which = round % launchers.len();
+        let mut tree = Tree::start(launchers[which]);
+        tree.kill(lengths[which].mul_f64(draw.fraction()), draw.fraction());
+        tree.end(&mut losses);
     }
-    assert!(losses.executing >= 5 && losses.recomputed > 0, "{losses:?}");
-    assert!(losses.sending >= 5 && losses.receiving >= 5, "{losses:?}");
+    assert!(losses.suffice(), "{losses:?}");
 }
 
 #[test]
@@ -102,7 +147,10 @@ fn a_task_that_kills_its_worker_fails_for_good_and_the_rest_is_kept() {
         .args(["--workers", "2", "--keep-going"])
         .finish()
         .expect_code(1);
-    assert!(outcome.stderr.contains("'bad'") && outcome.stderr.contains("KilledWorker"), "{outcome}");
+    assert!(
+        outcome.stderr.contains("'bad'") && outcome.stderr.contains("KilledWorker"),
+        "{outcome}"
+    );
     assert_eq!(case.floats("good"), [1.0]);
     let manifest = case.manifest();
     assert!(manifest["outputs"]["bad"]["error"].as_str().unwrap().contains("KilledWorker"));
@@ -110,9 +158,13 @@ fn a_task_that_kills_its_worker_fails_for_good_and_the_rest_is_kept() {
 
 #[test]
 fn a_task_that_kills_its_first_workers_succeeds_later() {
-    let case = Case::new(&graph(vec![task("x", json!({"kernel": "abort", "attempts": 2}), &[])], &["x"]));
-    let outcome =
-        Start::new(Launcher::Local).args(case.args()).args(["--workers", "2"]).finish().expect_code(0);
+    let case =
+        Case::new(&graph(vec![task("x", json!({"kernel": "abort", "attempts": 2}), &[])], &["x"]));
+    let outcome = Start::new(Launcher::Local)
+        .args(case.args())
+        .args(["--workers", "2"])
+        .finish()
+        .expect_code(0);
     assert!(outcome.stderr.contains("worker lost"), "{outcome}");
 }
 
@@ -143,7 +195,8 @@ fn a_signal_stops_the_job_within_three_seconds() {
         if !launcher.available() {
             continue;
         }
-        let tasks = (0..8).map(|i| task(&format!("s-{i}"), json!({"kernel": "sleep", "ms": 60_000}), &[]));
+        let tasks =
+            (0..8).map(|i| task(&format!("s-{i}"), json!({"kernel": "sleep", "ms": 60_000}), &[]));
         let case = Case::new(&graph(tasks.collect(), &[]));
         let file = case.path().join("scheduler.json");
         let mut run =
@@ -158,11 +211,12 @@ fn a_signal_stops_the_job_within_three_seconds() {
         run.signal(signal);
         let outcome = run.wait();
         assert!(sent.elapsed() < Duration::from_secs(30), "hangs: {outcome}");
-        if launcher == Launcher::Local {
-            assert_eq!(outcome.code, Some(3), "{outcome}");
-            assert!(outcome.stderr.contains("stopped by signal"), "{outcome}");
-        } else {
-            assert_ne!(outcome.code, Some(0), "{outcome}");
+        assert!(outcome.stderr.contains("stopped by signal"), "{outcome}");
+        match launcher {
+            Launcher::Local => assert_eq!(outcome.code, Some(3), "{outcome}"),
+            Launcher::OpenMpi(_) => assert_ne!(outcome.code, Some(0), "{outcome}"),
+            // Hydra returns 0 after a TERM although rank 0 ends with 3 (seen with plain shells too).
+            Launcher::Mpich(_) => {}
         }
         assert!(!file.exists(), "the scheduler file stays");
     }

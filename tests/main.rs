@@ -4,12 +4,15 @@
 mod bad_input;
 mod building;
 mod command_line;
+mod edge_cases;
 mod errors_page;
 mod failures;
+mod give_up;
 mod kernels;
 mod kernels_oracle;
 mod kernels_random;
 mod main_job;
+mod npy_statistics;
 mod schemas;
 mod support;
 mod tidy;

@@ -38,8 +38,7 @@ fn a_tree_gives_its_sum_under_every_launcher() {
 #[test]
 fn results_move_between_workers() {
     let case = Case::new(&tree(5, 100_000, 2000));
-    let outcome =
-        Start::new(Launcher::Local).args(case.args()).args(["--workers", "3"]).finish();
+    let outcome = Start::new(Launcher::Local).args(case.args()).args(["--workers", "3"]).finish();
     let outcome = outcome.expect_code(0);
     assert_eq!(case.floats(&tree_root(5)), tree_sum(5, 100_000));
     let summary: Value = serde_json::from_str(outcome.last_line()).unwrap();
@@ -50,7 +49,8 @@ fn results_move_between_workers() {
 
 #[test]
 fn the_summary_line_has_the_words_of_the_contract() {
-    let tasks = vec![task("x", json!({"kernel": "full", "shape": [2], "dtype": "f64", "value": 3}), &[])];
+    let tasks =
+        vec![task("x", json!({"kernel": "full", "shape": [2], "dtype": "f64", "value": 3}), &[])];
     let case = Case::new(&graph(tasks, &["x"]));
     let mut args = case.args();
     args.retain(|argument| argument != "--json");
@@ -92,16 +92,15 @@ fn what_no_output_needs_is_not_run() {
 fn an_input_may_stand_twice() {
     let full = json!({"kernel": "full", "shape": [3], "dtype": "f64", "value": 2});
     let map = json!({"kernel": "map", "expr": "a * b + c"});
-    let case = Case::new(&graph(vec![task("x", full, &[]), task("y", map, &["x", "x", "x"])], &["y"]));
+    let case =
+        Case::new(&graph(vec![task("x", full, &[]), task("y", map, &["x", "x", "x"])], &["y"]));
     Start::new(Launcher::Local).args(case.args()).finish().expect_code(0);
     assert_eq!(case.floats("y"), [6.0, 6.0, 6.0]);
 }
 
 #[test]
 fn chunks_become_one_file() {
-    let arange = |start: u64| {
-        json!({"kernel": "arange", "start": start, "step": 1, "count": 6, "dtype": "f64"})
-    };
+    let arange = |start: u64| json!({"kernel": "arange", "start": start, "step": 1, "count": 6, "dtype": "f64"});
     let mut value = graph(vec![task("a-0", arange(0), &[]), task("a-1", arange(6), &[])], &[]);
     value.as_object_mut().unwrap().remove("outputs");
     value["arrays"] = json!({"whole": {"shape": [12], "dtype": "f64", "chunks": [[6, 6]],

@@ -124,8 +124,16 @@ fn every_event_fits() {
     }
     for path in ["inproc", "shm", "ucx", "tcp"] {
         let keys = &["a", "b"][..];
-        let transfer =
-            Event::Transfer { keys, from: "1", to: "2", path, nbytes: 9, start: 0.1, stop: 0.2 };
+        let transfer = Event::Transfer {
+            keys,
+            from: "1",
+            to: "2",
+            path,
+            nbytes: 9,
+            start: 0.1,
+            stop: 0.2,
+            outcome: Outcome::Finished,
+        };
         writer.write(0.4, &transfer);
     }
     writer.write(1.0, &Event::State { workers: &[state], waiting: 1, queued: 2, no_worker: 3 });

@@ -5,7 +5,7 @@
 //! that needs them. Each direction of a connection is ordered, and nothing else is.
 //! docs/protocol.md says which message can arrive late and what exposes it.
 
-use crate::ids::{RunId, SpecId, TaskId, WorkerId};
+use crate::ids::{RunId, SpecId, TaskId, TransferId, WorkerId};
 use serde::{Deserialize, Serialize};
 
 /// Lower runs first: larger user priority, then earlier graph, then the static order.
@@ -248,16 +248,31 @@ pub enum ToWorker {
     },
 }
 
-/// One end of a transfer, for the event file.
+/// How a transfer stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum TransferOutcome {
+    /// It was asked for.
+    Started,
+    /// The peer answered.
+    Finished,
+    /// The peer cannot be reached, broke off, was busy, or there was no room here.
+    Failed,
+}
+
+/// Beginning and end of a transfer, for the event file.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct TransferReport {
-    /// What moved.
+    /// Its number at the receiver.
+    pub transfer: TransferId,
+    /// Beginning or end.
+    pub outcome: TransferOutcome,
+    /// What was asked for; at a good end, what arrived.
     pub tasks: Vec<TaskId>,
     /// From whom.
     pub from: WorkerId,
     /// `inproc`, `shm`, `ucx` or `tcp`.
     pub path: String,
-    /// Payload bytes.
+    /// Payload bytes that arrived.
     pub nbytes: u64,
     /// Start and stop on the worker's clock, nanoseconds.
     pub start_ns: u64,
@@ -370,7 +385,7 @@ pub enum ToScheduler {
     },
     /// Life sign with measurements.
     Heartbeat(Box<Heartbeat>),
-    /// A transfer ended; sent only when an event file is written.
+    /// A transfer began or ended; sent only when an event file is written.
     Transferred(Box<TransferReport>),
     /// A result is in the output folder.
     OutputWritten {
@@ -434,6 +449,9 @@ pub enum FromNanny {
         signal: Option<i32>,
         /// Exit code, when it exited.
         code: Option<i32>,
+        /// Why, where its supervisor knows more than signal and code: memory, for example. Else
+        /// empty.
+        cause: String,
         /// Runs that were on its threads.
         executing: Vec<(TaskId, RunId)>,
         /// Last lines of its stderr.

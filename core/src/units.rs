@@ -3,11 +3,13 @@
 //! Reads exact integers, nanoseconds and bytes, without going through a float: `0.1s` is exactly
 //! 100,000,000 ns. Writes the shortest form that reads back as the same number.
 
+use crate::graph::quoted;
+
 /// A text that is not a duration or a size.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum UnitError {
     /// Not a number.
-    #[error("'{text}' is not {expected}")]
+    #[error("{} is not {expected}", quoted(text))]
     NotANumber {
         /// What was given.
         text: String,
@@ -15,7 +17,7 @@ pub enum UnitError {
         expected: &'static str,
     },
     /// A number with a unit that does not exist.
-    #[error("'{text}' has the unknown unit '{unit}'; units are {units}")]
+    #[error("{} has the unknown unit {}; units are {units}", quoted(text), quoted(unit))]
     UnknownUnit {
         /// What was given.
         text: String,
@@ -25,7 +27,7 @@ pub enum UnitError {
         units: &'static str,
     },
     /// More than 64 bits hold.
-    #[error("'{text}' is too large")]
+    #[error("{} is too large", quoted(text))]
     TooLarge {
         /// What was given.
         text: String,
@@ -49,7 +51,6 @@ const DURATION_UNITS: [(&str, u64); 6] = [
 const SIZE_UNITS: [(&str, u64); 11] = [
     ("B", 1),
     ("kB", 1_000),
-    ("KB", 1_000),
     ("KiB", 1 << 10),
     ("MB", 1_000_000),
     ("MiB", 1 << 20),
@@ -57,7 +58,21 @@ const SIZE_UNITS: [(&str, u64); 11] = [
     ("GiB", 1 << 30),
     ("TB", 1_000_000_000_000),
     ("TiB", 1 << 40),
+    ("PB", 1_000_000_000_000_000),
     ("PiB", 1 << 50),
+];
+/// The same without their `B`, as Dask reads them too.
+const SHORT_SIZE_UNITS: [(&str, u64); 10] = [
+    ("k", 1_000),
+    ("Ki", 1 << 10),
+    ("M", 1_000_000),
+    ("Mi", 1 << 20),
+    ("G", 1_000_000_000),
+    ("Gi", 1 << 30),
+    ("T", 1_000_000_000_000),
+    ("Ti", 1 << 40),
+    ("P", 1_000_000_000_000_000),
+    ("Pi", 1 << 50),
 ];
 
 /// A duration in nanoseconds; a bare number counts seconds, a fraction of a nanosecond is dropped.
@@ -66,7 +81,7 @@ const SIZE_UNITS: [(&str, u64); 11] = [
 /// When the text is not a number with a unit, or its value does not fit 64 bits.
 pub fn parse_duration_ns(text: &str) -> Result<u64, UnitError> {
     let units = &DURATION_UNITS;
-    parse(text, DURATION, "ns, us, ms, s, min, h", units, 1_000_000_000)
+    parse(text, DURATION, "ns, us, ms, s, min, h", &[units], 1_000_000_000)
 }
 
 /// A size in bytes; a bare number counts bytes, a fraction of a byte is dropped.
@@ -74,8 +89,8 @@ pub fn parse_duration_ns(text: &str) -> Result<u64, UnitError> {
 /// # Errors
 /// As for durations.
 pub fn parse_bytes(text: &str) -> Result<u64, UnitError> {
-    let units = "B, kB, KiB, MB, MiB, GB, GiB, TB, TiB, PiB";
-    parse(text, SIZE, units, &SIZE_UNITS, 1)
+    let units = "B, kB, KiB, MB, MiB, GB, GiB, TB, TiB, PB, PiB";
+    parse(text, SIZE, units, &[&SIZE_UNITS, &SHORT_SIZE_UNITS], 1)
 }
 
 /// The shortest form of a duration that reads back as the same number.
@@ -87,8 +102,9 @@ pub fn format_duration_ns(ns: u64) -> String {
 /// The shortest form of a size that reads back as the same number.
 #[must_use]
 pub fn format_bytes(bytes: u64) -> String {
-    let decimal = format(bytes, &[SIZE_UNITS[0], SIZE_UNITS[2], SIZE_UNITS[4], SIZE_UNITS[6]], "B");
-    let binary = format(bytes, &[SIZE_UNITS[0], SIZE_UNITS[3], SIZE_UNITS[5], SIZE_UNITS[7]], "B");
+    let [bytes_only, kb, kib, mb, mib, gb, gib, ..] = SIZE_UNITS;
+    let decimal = format(bytes, &[bytes_only, kb, mb, gb], "B");
+    let binary = format(bytes, &[bytes_only, kib, mib, gib], "B");
     if binary.len() < decimal.len() { binary } else { decimal }
 }
 
@@ -96,7 +112,7 @@ fn parse(
     text: &str,
     expected: &'static str,
     names: &'static str,
-    units: &[(&str, u64)],
+    units: &[&[(&str, u64)]],
     bare: u64,
 ) -> Result<u64, UnitError> {
     let trimmed = text.trim();
@@ -108,6 +124,8 @@ fn parse(
         "" => bare,
         _ => units
             .iter()
+            .copied()
+            .flatten()
             .find(|(name, _)| name.eq_ignore_ascii_case(unit))
             .map(|(_, scale)| *scale)
             .ok_or_else(|| unknown(text, number, unit, expected, names))?,
@@ -196,6 +214,13 @@ mod tests {
             ("4096", 4096),
             ("2gib", 2_147_483_648),
             ("1_000", 1000),
+            ("3k", 3_000),
+            ("2 Gi", 2_147_483_648),
+            ("0.5 TiB", 549_755_813_888),
+            (".5gb", 500_000_000),
+            ("1.9999", 1),
+            ("  1 PiB ", 1_125_899_906_842_624),
+            ("18446744073709551615", u64::MAX),
         ] {
             assert_eq!(parse_bytes(text), Ok(bytes), "{text}");
         }
@@ -206,7 +231,12 @@ mod tests {
         for text in ["", "s", "-1s", "1.2.3", "abc", "."] {
             assert!(matches!(parse_duration_ns(text), Err(UnitError::NotANumber { .. })), "{text}");
         }
-        assert!(matches!(parse_bytes("3 bananas"), Err(UnitError::UnknownUnit { .. })));
+        for text in ["3 bananas", "1e9", "1 GiB 2", "2 XB"] {
+            assert!(matches!(parse_bytes(text), Err(UnitError::UnknownUnit { .. })), "{text}");
+        }
+        for text in ["18446744073709551616", "17000 PiB"] {
+            assert!(matches!(parse_bytes(text), Err(UnitError::TooLarge { .. })), "{text}");
+        }
         let text = "99999999999999999999".to_owned();
         assert_eq!(parse_bytes(&text), Err(UnitError::TooLarge { text }));
         assert!(matches!(parse_duration_ns("99999999999h"), Err(UnitError::TooLarge { .. })));

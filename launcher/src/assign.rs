@@ -29,7 +29,7 @@ pub struct LaunchOptions {
     pub scheduler_cores: Option<u32>,
     /// Memory of each worker.
     pub memory_limit: MemoryLimit,
-    /// Node-local folder for scratch; absent: the system's.
+    /// Node-local folder for scratch; absent: none is made.
     pub local_directory: Option<PathBuf>,
     /// Only this network interface is used.
     pub interface: Option<String>,

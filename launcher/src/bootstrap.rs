@@ -14,6 +14,7 @@ use crate::assign::{self, LaunchOptions};
 use crate::env::{self, Env, Launch, LaunchError, Launcher};
 use crate::facts::HostFacts;
 use crate::layout::{LayoutError, Put, Take};
+use crate::limits::MemoryLimit;
 use crate::mpi::{Mpi, MpiError, Shim};
 use crate::roles::JobPlan;
 use crate::topology::{Topology, TopologyError};
@@ -27,6 +28,10 @@ use zeroize::Zeroize;
 
 /// Number of the layout of `Bootstrap`.
 const VERSION: u32 = 1;
+/// Threads of a local run on a login node, unless the user says more.
+const LOGIN_NODE_THREADS: u32 = 2;
+/// Its memory, in bytes.
+const LOGIN_NODE_BYTES: u64 = 4 << 30;
 
 /// What every connection of a job proves to know. Wiped when dropped, never printed.
 #[derive(Clone, PartialEq, Eq)]
@@ -215,7 +220,7 @@ pub struct Bootstrap {
     pub addresses: Vec<SocketAddr>,
     /// The job's secret.
     pub secret: JobSecret,
-    /// Where scratch folders are made.
+    /// Where scratch folders are made; empty: nowhere.
     pub local_directory: PathBuf,
     /// Supervisors end when they cannot reach the scheduler for this long.
     pub death_timeout: Duration,
@@ -337,7 +342,7 @@ fn with_mpi(
     env: &Env,
     wishes: impl FnOnce() -> Result<Wishes, String>,
 ) -> Result<Job, BootstrapError> {
-    let own = HostFacts::of_this_process();
+    let own = facts(launch, env);
     let blobs = mpi.allgather(&own.encode())?;
     let ranks: Result<Vec<HostFacts>, BootstrapError> = blobs
         .iter()
@@ -395,11 +400,16 @@ fn alone(
     env: &Env,
     wishes: impl FnOnce() -> Result<Wishes, String>,
 ) -> Result<Job, BootstrapError> {
-    let wishes = wishes().map_err(BootstrapError::Fault)?;
-    let facts = HostFacts::of_this_process();
+    let mut wishes = wishes().map_err(BootstrapError::Fault)?;
+    let facts = facts(launch, env);
     let topology = Topology::discover()?;
     let plan = match launch.launcher {
-        Launcher::Local => assign::assign_local(&facts, &topology, &wishes.launch),
+        Launcher::Local => {
+            let remark = spare_the_login_node(env, facts.mask.len(), &mut wishes.launch);
+            let mut plan = assign::assign_local(&facts, &topology, &wishes.launch);
+            plan.remarks.extend(remark);
+            plan
+        }
         _ => assign::assign_single(&facts, &topology, &wishes.launch),
     };
     let (listener, addresses) = listen(&facts, true, wishes.launch.interface.as_deref())?;
@@ -407,6 +417,35 @@ fn alone(
     let launcher = launch.launcher;
     let (identity, listener) = (draw_identity()?, Some(listener));
     Ok(Job { rank: 0, size: 1, launcher, bootstrap, facts, identity, listener })
+}
+
+fn facts(launch: &Launch, env: &Env) -> HostFacts {
+    let mut facts = HostFacts::of_this_process();
+    if env.is_mask_wished(launch.launcher) {
+        facts.widest = None;
+    } else if facts.widest.as_ref().is_some_and(|widest| !env.owns_node(widest.len())) {
+        // No more than what the ranks of this node got, together.
+        facts.widest = Some(facts.mask.clone());
+    }
+    facts
+}
+
+/// Others work on a login node too: without a word of the user a run takes little of it. Returns
+/// what to say.
+fn spare_the_login_node(env: &Env, cpus: usize, options: &mut LaunchOptions) -> Option<String> {
+    let command = env.login_node()?;
+    if options.workers.is_some() || options.threads.is_some() {
+        return None;
+    }
+    let threads = LOGIN_NODE_THREADS.min(u32::try_from(cpus).unwrap_or(u32::MAX)).max(1);
+    (options.workers, options.threads) = (Some(1), Some(threads));
+    if options.memory_limit == MemoryLimit::Auto {
+        options.memory_limit = MemoryLimit::Bytes(LOGIN_NODE_BYTES);
+    }
+    Some(format!(
+        "this looks like a login node ({command} is in PATH, and we are in no job): one worker \
+         with {threads} threads and 4 GiB; --workers or --threads take more, a job takes all"
+    ))
 }
 
 /// A job of two builds would fail in the middle.
@@ -435,7 +474,7 @@ fn make(
         cwd: std::env::current_dir().map_err(BootstrapError::WorkingDirectory)?,
         addresses,
         secret: JobSecret::draw()?,
-        local_directory: wishes.launch.local_directory.unwrap_or_else(std::env::temp_dir),
+        local_directory: wishes.launch.local_directory.unwrap_or_default(),
         death_timeout: wishes.launch.death_timeout,
         plan,
         options: wishes.options,

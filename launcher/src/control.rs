@@ -11,7 +11,7 @@ use crate::spawn::{self, ExecutingPage};
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Longest message, bytes: options and the plan of some ten thousand ranks fit.
 const MAX_MESSAGE_BYTES: usize = 16 << 20;
@@ -67,7 +67,7 @@ pub struct Start {
     pub machine: String,
     /// Inode of the network namespace.
     pub network_namespace: u64,
-    /// Scratch folder of this rank, removed at the end by the supervisor.
+    /// Scratch folder of this rank, removed at the end by the supervisor; empty: there is none.
     pub scratch: PathBuf,
     /// The whole plan for the scheduler, for a worker only its own rank's.
     pub plan: JobPlan,
@@ -114,6 +114,11 @@ pub enum FromChild {
         /// Where it serves.
         address: String,
     },
+    /// The scheduler writes into this folder from now on: it was free, or may be written over.
+    Accepted {
+        /// The output folder, absolute.
+        folder: PathBuf,
+    },
     /// The scheduler's last word: the job's exit code.
     Verdict {
         /// Exit code.
@@ -128,6 +133,7 @@ const SIGNAL: u8 = 2;
 const CLOSE: u8 = 3;
 const READY: u8 = 16;
 const VERDICT: u8 = 17;
+const ACCEPTED: u8 = 18;
 
 /// Messages of one direction: how each lies in bytes.
 trait Message: Sized {
@@ -171,6 +177,10 @@ impl Message for FromChild {
                 put.text(address);
                 READY
             }
+            Self::Accepted { folder } => {
+                put.text(&folder.to_string_lossy());
+                ACCEPTED
+            }
             Self::Verdict { code, message } => {
                 put.i32(*code);
                 put.text(message);
@@ -184,6 +194,9 @@ impl Message for FromChild {
             READY => take.u128("server id").and_then(|server_id| {
                 Ok(Self::Ready { server_id, address: take.text("address")? })
             }),
+            ACCEPTED => {
+                take.text("output folder").map(|folder| Self::Accepted { folder: folder.into() })
+            }
             VERDICT => take
                 .i32("code")
                 .and_then(|code| Ok(Self::Verdict { code, message: take.text("message")? })),
@@ -369,6 +382,14 @@ impl ChildEnd {
         self.send(&FromChild::Ready { server_id, address: address.to_owned() })
     }
 
+    /// The scheduler has accepted its output folder.
+    ///
+    /// # Errors
+    /// When the supervisor is gone.
+    pub fn accepted(&self, folder: &Path) -> Result<(), ControlError> {
+        self.send(&FromChild::Accepted { folder: folder.to_owned() })
+    }
+
     /// The scheduler's last word.
     ///
     /// # Errors
@@ -488,6 +509,7 @@ mod tests {
     fn messages_come_whole_however_the_bytes_are_cut() {
         let messages = [
             FromChild::Ready { server_id: 5, address: "tcp://h:1".to_owned() },
+            FromChild::Accepted { folder: "/results/a".into() },
             FromChild::Verdict { code: 3, message: "no worker is left".to_owned() },
         ];
         let bytes: Vec<u8> = messages.iter().flat_map(encode).collect();

@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::os::unix::fs::PermissionsExt;
 
 /// Environment variables, as detection sees them.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -84,6 +85,61 @@ impl Env {
         let step = self.slurm_step()?;
         let restarts = self.var("SLURM_RESTART_COUNT").unwrap_or("0");
         Some(format!("slurm-{job}.{step}-{restarts}"))
+    }
+}
+
+/// Batch systems: their submit command, and the variable that every job of theirs has.
+const BATCH_SYSTEMS: [(&str, &str); 4] = [
+    ("sbatch", "SLURM_JOB_ID"),
+    ("qsub", "PBS_JOBID"),
+    ("bsub", "LSB_JOBID"),
+    ("flux", "FLUX_JOB_ID"),
+];
+
+impl Env {
+    fn in_batch_job(&self) -> bool {
+        // Grid Engine's qsub gives its jobs another name.
+        BATCH_SYSTEMS.iter().any(|(_, job)| self.has(job)) || self.has("SGE_TASK_ID")
+    }
+
+    /// The submit command that tells that this is a login node: a batch system can be asked for
+    /// jobs here, and we are in none.
+    #[must_use]
+    pub fn login_node(&self) -> Option<&'static str> {
+        if self.in_batch_job() {
+            return None;
+        }
+        let folders: Vec<_> = std::env::split_paths(self.var("PATH")?).collect();
+        let is_program = |folder: &std::path::PathBuf, name| {
+            std::fs::metadata(folder.join(name))
+                .is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
+        };
+        BATCH_SYSTEMS
+            .iter()
+            .map(|(command, _)| *command)
+            .find(|command| folders.iter().any(|folder| is_program(folder, *command)))
+    }
+
+    /// Whether somebody asked for the mask of one core that each rank has: the user of a local run
+    /// by taskset, or of srun by one CPU per task.
+    #[must_use]
+    pub fn is_mask_wished(&self, launcher: Launcher) -> bool {
+        let by_srun = self.slurm_step().is_some() && !launcher.has_own_daemons();
+        launcher == Launcher::Local || (by_srun && self.has("SLURM_CPUS_PER_TASK"))
+    }
+
+    /// Whether all of these CPUs of the node are ours: under a plain mpirun always, in Slurm where
+    /// the job has as many. Other batch systems do not tell what the job has.
+    #[must_use]
+    pub fn owns_node(&self, cpus: usize) -> bool {
+        !self.in_batch_job() || self.slurm_node_cpus().is_some_and(|job| job as usize >= cpus)
+    }
+
+    /// CPUs of this node that the Slurm job has, from `64(x2),32` over the job's nodes.
+    fn slurm_node_cpus(&self) -> Option<u32> {
+        let list = self.var("SLURM_JOB_CPUS_PER_NODE")?;
+        let node = self.maybe("SLURM_NODEID").ok()?.unwrap_or(0);
+        nth_of_list("SLURM_JOB_CPUS_PER_NODE", list, node).ok()?
     }
 }
 
@@ -243,6 +299,11 @@ impl Launcher {
         }
     }
 
+    /// Whether its own daemons start the ranks: what srun sets is then meant for the daemons.
+    const fn has_own_daemons(self) -> bool {
+        matches!(self, Self::OpenMpi | Self::Prrte | Self::IntelMpi | Self::Hydra)
+    }
+
     /// Whether the environment says that this launcher started us.
     fn matches(self, env: &Env) -> bool {
         let in_step = || env.slurm_step().is_some() && env.has("SLURM_PROCID");
@@ -391,16 +452,21 @@ fn read_row(launcher: Launcher, env: &Env) -> Result<Launch, LaunchError> {
 /// Tasks of this node, from a list such as `2(x3),1` over the nodes of the step.
 fn slurm_local_size(env: &Env) -> Result<Option<u32>, LaunchError> {
     let name = "SLURM_STEP_TASKS_PER_NODE";
-    let (Some(list), Some(mut node)) = (env.var(name), env.maybe("SLURM_NODEID")?) else {
+    let (Some(list), Some(node)) = (env.var(name), env.maybe("SLURM_NODEID")?) else {
         return Ok(None);
     };
+    nth_of_list(name, list, node)
+}
+
+/// The value for a node in Slurm's form `2(x3),1`, where a value stands for several nodes.
+fn nth_of_list(name: &str, list: &str, mut node: u32) -> Result<Option<u32>, LaunchError> {
     for part in list.split(',') {
-        let (tasks, repeat) = match part.split_once("(x") {
-            Some((tasks, repeat)) => (tasks, parse(name, repeat.trim_end_matches(')'))?),
+        let (value, repeat) = match part.split_once("(x") {
+            Some((value, repeat)) => (value, parse(name, repeat.trim_end_matches(')'))?),
             None => (part, 1),
         };
         if node < repeat {
-            return parse(name, tasks).map(Some);
+            return parse(name, value).map(Some);
         }
         node -= repeat;
     }

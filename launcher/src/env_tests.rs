@@ -165,3 +165,45 @@ fn children_see_no_launcher() {
         assert!(!is_hidden_from_children(name), "{name}");
     }
 }
+
+#[test]
+fn a_submit_command_without_a_job_tells_a_login_node() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().to_str().unwrap();
+    let program = folder.path().join("sbatch");
+    assert_eq!(Env::from_pairs(&[("PATH", path)]).login_node(), None);
+    std::fs::write(&program, "").unwrap();
+    assert_eq!(Env::from_pairs(&[("PATH", path)]).login_node(), None, "no program");
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let path = format!("/nowhere:{path}");
+    assert_eq!(Env::from_pairs(&[("PATH", &path)]).login_node(), Some("sbatch"));
+    let in_job = [("PATH", &path[..]), ("SLURM_JOB_ID", "7")];
+    assert_eq!(Env::from_pairs(&in_job).login_node(), None);
+    assert_eq!(Env::from_pairs(&[]).login_node(), None);
+}
+
+#[test]
+fn masks_are_widened_only_where_the_node_is_ours() {
+    let owns = |pairs: &[&[(&str, &str)]], cpus| Env::from_pairs(&pairs.concat()).owns_node(cpus);
+    let slurm = [("SLURM_JOB_CPUS_PER_NODE", "64,32(x2)")];
+    assert!(owns(&[&OMPI], 64));
+    // The second node has 32 CPUs of the job.
+    assert!(owns(&[&BATCH, &STEP, &slurm], 32));
+    assert!(!owns(&[&BATCH, &STEP, &slurm], 64), "others are on the node");
+    assert!(!owns(&[&BATCH, &STEP], 32), "nobody tells what the job has");
+    assert!(!owns(&[&[("PBS_JOBID", "1")], &OMPI], 2));
+}
+
+#[test]
+fn masks_that_somebody_asked_for_stay() {
+    let wished = |pairs: &[&[(&str, &str)]], launcher| {
+        Env::from_pairs(&pairs.concat()).is_mask_wished(launcher)
+    };
+    let one = [("SLURM_CPUS_PER_TASK", "1")];
+    assert!(wished(&[], Launcher::Local), "by taskset");
+    assert!(!wished(&[&OMPI], Launcher::OpenMpi));
+    assert!(!wished(&[&BATCH, &STEP], Launcher::SrunPmix));
+    assert!(wished(&[&BATCH, &STEP, &one], Launcher::SrunPmix), "one each, by -c");
+    assert!(!wished(&[&BATCH, &STEP, &one, &OMPI], Launcher::OpenMpi), "mpirun's doing");
+}

@@ -141,6 +141,12 @@ pub fn cpu_quota_millicpus() -> Option<u64> {
     cgroup_quota_millicpus(Path::new("/"))
 }
 
+/// How many processes of our control group the kernel has killed because memory ran out; 0 where
+/// it does not count them.
+pub fn oom_kills() -> u64 {
+    cgroup_oom_kills(Path::new("/"))
+}
+
 /// Raises the soft limit of open files to the hard one and returns it. Sockets to every peer
 /// and a descriptor per segment are more than the usual 1,024.
 pub fn raise_open_files() -> u64 {
@@ -169,6 +175,18 @@ fn cgroup_memory_bytes(root: &Path) -> Option<u64> {
         .into_iter()
         .map(|folder| fs::read_to_string(folder.join("memory.limit_in_bytes")).ok());
     unified.chain(version_1).flatten().filter_map(number).min()
+}
+
+/// The innermost group alone counts for us: a parent's count holds other jobs' too.
+fn cgroup_oom_kills(root: &Path) -> u64 {
+    let unified = cgroup_folders(root, "").into_iter().next().map(|it| it.join("memory.events"));
+    let version_1 =
+        cgroup_folders(root, "memory").into_iter().next().map(|it| it.join("memory.oom_control"));
+    let count = |path: PathBuf| {
+        let text = fs::read_to_string(path).ok()?;
+        text.lines().find_map(|line| line.strip_prefix("oom_kill "))?.trim().parse::<u64>().ok()
+    };
+    [unified, version_1].into_iter().flatten().filter_map(count).max().unwrap_or(0)
 }
 
 fn cgroup_quota_millicpus(root: &Path) -> Option<u64> {
@@ -269,6 +287,21 @@ mod tests {
         assert_eq!(cgroup_quota_millicpus(root), None);
         write(root, "cg/cpu/job_7/cpu.cfs_quota_us", "150000\n");
         assert_eq!(cgroup_quota_millicpus(root), Some(1500));
+    }
+
+    #[test]
+    fn the_kernels_kills_of_our_group_are_counted() {
+        let root = tempfile::tempdir().unwrap();
+        let root = root.path();
+        assert_eq!(cgroup_oom_kills(root), 0);
+        write(root, "proc/self/cgroup", "4:memory:/job\n0::/job\n");
+        let mounts = "31 23 0:28 / /two rw - cgroup2 cgroup2 rw\n\
+                      35 31 0:32 / /one rw - cgroup cgroup rw,memory\n";
+        write(root, "proc/self/mountinfo", mounts);
+        write(root, "two/job/memory.events", "low 0\nhigh 9\nmax 8\noom 4\noom_kill 3\n");
+        assert_eq!(cgroup_oom_kills(root), 3);
+        write(root, "one/job/memory.oom_control", "under_oom 0\noom_kill 5\n");
+        assert_eq!(cgroup_oom_kills(root), 5);
     }
 
     #[test]

@@ -272,7 +272,7 @@ impl Nanny {
             return;
         }
         let at = out.len();
-        self.on_ended(now, index, (ending, executing || asked.is_some()), out);
+        self.on_ended(now, index, (ending, executing), out);
         let restarts = self.slots[index].state != State::Down;
         let report = NannyInstruction::ReportDeath { slot: index, pid, ending, restarts };
         out.insert(at, report);

@@ -156,21 +156,32 @@ fn a_worker_that_must_end_is_asked_and_then_killed() {
     assert!(table.nanny.is_down());
 }
 
-#[test]
-fn kills_that_were_asked_for_do_not_end_the_slot() {
+/// Kills a slot's worker for its memory so many seconds after the one before, ten times or until
+/// the slot is given up; tells how often.
+fn killed_every(seconds: u64, executing: bool) -> usize {
     let mut table = Table::running(1);
     for round in 0..10_u64 {
-        let pid = table.nanny.pid(0).unwrap();
-        let now = Duration::from_secs(round * 31);
+        let Some(pid) = table.nanny.pid(0) else { return round as usize };
+        let now = Duration::from_secs(round * seconds);
         let mut out = Vec::new();
         let grace = Duration::from_millis(100);
         let kill = NannyEvent::Kill { slot: 0, reason: "memory".into(), restart: true, grace };
         table.nanny.handle(now, kill, &mut out);
-        table.nanny.handle(now, died(pid, false), &mut out);
-        table.nanny.handle(now + Duration::from_secs(30), NannyEvent::Timeout, &mut out);
-        assert_eq!(out.last(), Some(&Spawn { slot: 0 }));
-        table.started(0, pid + 1);
+        table.nanny.handle(now, died(pid, executing), &mut out);
+        let wait = Duration::from_secs(seconds - 1);
+        table.nanny.handle(now + wait, NannyEvent::Timeout, &mut out);
+        if out.last() == Some(&Spawn { slot: 0 }) {
+            table.started(0, pid + 1);
+        }
     }
+    10
+}
+
+#[test]
+fn kills_for_memory_count_as_deaths_unless_a_task_was_executing() {
+    assert_eq!(killed_every(10, false), 5);
+    assert_eq!(killed_every(31, false), 10, "never five in a minute");
+    assert_eq!(killed_every(31, true), 10);
 }
 
 #[test]

@@ -140,7 +140,13 @@ pub(crate) const OPTIONS: &[OptionRow] = &[
         "Memory of each worker, such as 4GiB, or 80% of its share",
     ),
     row("resources", WORKERS, Value("LIST"), "", "What each worker has, such as GPU=1,NVME=1"),
-    row("local-directory", WORKERS, Value("DIR"), "", "Scratch folder on each node"),
+    row(
+        "local-directory",
+        WORKERS,
+        Value("DIR"),
+        "",
+        "Make a scratch folder for the run there, on each node",
+    ),
     rare("launcher", LAUNCH, Value("NAME"), "", "Overrides the detected launcher"),
     rare("bootstrap", LAUNCH, Choice(&["auto", "mpi"]), "auto", "How the ranks find each other"),
     rare(

@@ -10,12 +10,12 @@
 
 mod pool;
 
-pub use pool::{Pool, PoolOptions, Seat, Submitter};
+pub(crate) use pool::{Bind, Note, Pool, PoolOptions, Seat, Submitter};
 
 use crate::kernels::{Context, Kernel};
 use rdask_core::ids::{RunId, TaskId};
 use rdask_core::messages::TaskError;
-use rdask_store::{Sealed, Store};
+use rdask_store::{Activity, Sealed, Store};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ use std::time::Instant;
 
 /// One run of a task, with everything that it needs.
 #[derive(Debug)]
-pub struct Run {
+pub(crate) struct Run {
     /// The task.
     pub task: TaskId,
     /// Which run.
@@ -44,7 +44,7 @@ pub struct Run {
 
 /// How a run ended.
 #[derive(Debug)]
-pub struct Outcome {
+pub(crate) struct Outcome {
     /// The task.
     pub task: TaskId,
     /// Which run.
@@ -57,11 +57,13 @@ pub struct Outcome {
     pub started: Instant,
     /// See `started`.
     pub stopped: Instant,
+    /// Dropped when the outcome has been dealt with: until then memory may come free.
+    pub activity: Activity,
 }
 
 /// What all runs of a worker share.
 #[derive(Debug)]
-pub struct Surroundings {
+pub(crate) struct Surroundings {
     /// Where results are allocated.
     pub store: Store,
     /// Rank of the worker.
@@ -71,7 +73,7 @@ pub struct Surroundings {
 }
 
 /// Runs a task on the calling thread.
-pub fn execute(run: Run, around: &Surroundings, thread: u32) -> Outcome {
+pub(crate) fn execute(run: Run, around: &Surroundings, thread: u32) -> Outcome {
     let Run { task, run_id, attempt, kernel, inputs, threads, timeout_ns, priority } = run;
     let context = Context {
         store: &around.store,
@@ -83,22 +85,23 @@ pub fn execute(run: Run, around: &Surroundings, thread: u32) -> Outcome {
     };
     let activity = around.store.activity();
     let started = Instant::now();
-    let result = catch_unwind(AssertUnwindSafe(|| kernel.run(&context, &inputs)));
+    let result = caught(|| kernel.run(&context, &inputs));
     let stopped = Instant::now();
     // The inputs' pins end before the scheduler hears of the result: it may free them at once.
     drop(inputs);
-    drop(activity);
-    let result = match result {
-        Ok(result) => result,
-        Err(panic) => Err(panicked(&*panic)),
-    };
     let took = stopped.duration_since(started);
     let result = if timeout_ns != 0 && took.as_nanos() > u128::from(timeout_ns) {
         Err(timed_out(took.as_secs_f64(), timeout_ns))
     } else {
         result
     };
-    Outcome { task, run_id, result, thread, started, stopped }
+    Outcome { task, run_id, result, thread, started, stopped, activity }
+}
+
+/// What a kernel gives; its panic as the task's error.
+fn caught(kernel: impl FnOnce() -> Result<Sealed, TaskError>) -> Result<Sealed, TaskError> {
+    // Inputs are immutable and the store guards itself, so nothing half done can be seen later.
+    catch_unwind(AssertUnwindSafe(kernel)).unwrap_or_else(|panic| Err(panicked(&*panic)))
 }
 
 fn panicked(panic: &(dyn std::any::Any + Send)) -> TaskError {
@@ -120,5 +123,23 @@ fn timed_out(took_s: f64, timeout_ns: u64) -> TaskError {
         kind: "TimeoutError".to_owned(),
         message: format!("took {took_s:.3} s, its time-out is {limit_s:.3} s"),
         traceback: String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_the_error_of_its_task() {
+        let cases: [(fn() -> Result<Sealed, TaskError>, &str); 3] = [
+            (|| panic!("plain"), "the kernel panicked: plain"),
+            (|| panic!("number {}", 7), "the kernel panicked: number 7"),
+            (|| std::panic::panic_any(7), "the kernel panicked: no message"),
+        ];
+        for (kernel, message) in cases {
+            let error = caught(kernel).unwrap_err();
+            assert_eq!((error.kind.as_str(), error.message.as_str()), ("InternalError", message));
+        }
     }
 }

@@ -14,35 +14,43 @@ use std::time::{Duration, Instant};
 
 /// Where a thread sits.
 #[derive(Clone, Debug, Default)]
-pub struct Seat {
+pub(crate) struct Seat {
     /// CPUs to bind it to; empty: not bound.
     pub cpus: Vec<u32>,
     /// Which queue it serves: index of the NUMA node among the worker's.
     pub node: usize,
 }
 
+/// Binds the calling thread to CPUs; a failure is the implementor's to report.
+pub(crate) type Bind = Box<dyn Fn(&[u32]) + Send + Sync>;
+/// Notes what a thread runs, for the nanny: called before and (with none) after each run.
+pub(crate) type Note = Box<dyn Fn(u32, Option<&Run>) + Send + Sync>;
+/// Takes an outcome; gives the thread its next run when there is one.
+pub(crate) type Report = Box<dyn Fn(Outcome) -> Option<Run> + Send + Sync>;
+
 /// What a pool needs.
-pub struct PoolOptions {
+pub(crate) struct PoolOptions {
     /// One seat per thread.
     pub seats: Vec<Seat>,
     /// Longest look for work before an idle thread sleeps.
     pub spin: Duration,
-    /// Binds the calling thread to CPUs; a failure is the implementor's to report.
-    pub bind: Box<dyn Fn(&[u32]) + Send + Sync>,
-    /// Notes what a thread runs, for the nanny: called before and (with none) after each run.
-    pub note: Box<dyn Fn(u32, Option<&Run>) + Send + Sync>,
-    /// Takes an outcome; gives the thread its next run when there is one.
-    pub report: Box<dyn Fn(Outcome) -> Option<Run> + Send + Sync>,
+    /// Binds each thread to the CPUs of its seat.
+    pub bind: Bind,
+    /// Hears of every run.
+    pub note: Note,
+    /// Hears of every outcome.
+    pub report: Report,
 }
 
 /// Hands runs to a pool; clones share it.
 #[derive(Clone)]
-pub struct Submitter {
+pub(crate) struct Submitter {
     shared: Arc<PoolShared>,
 }
 
-/// The threads. Dropping the pool lets each end its run and joins them.
-pub struct Pool {
+/// The threads. Dropping the pool lets each end its run and joins them; what is still queued is
+/// forgotten.
+pub(crate) struct Pool {
     shared: Arc<PoolShared>,
     threads: Vec<JoinHandle<()>>,
 }
@@ -72,7 +80,7 @@ impl Pool {
     ///
     /// # Errors
     /// When the system refuses a thread.
-    pub fn start(options: PoolOptions, around: Surroundings) -> std::io::Result<Self> {
+    pub(crate) fn start(options: PoolOptions, around: Surroundings) -> std::io::Result<Self> {
         let nodes = options.seats.iter().map(|seat| seat.node + 1).max().unwrap_or(1);
         let count = options.seats.len();
         let shared = Arc::new(PoolShared {
@@ -95,14 +103,14 @@ impl Pool {
 
     /// A handle that queues runs.
     #[must_use]
-    pub fn submitter(&self) -> Submitter {
+    pub(crate) fn submitter(&self) -> Submitter {
         Submitter { shared: Arc::clone(&self.shared) }
     }
 }
 
 impl Submitter {
     /// Queues a run on the node with the most idle threads.
-    pub fn submit(&self, run: Run) {
+    pub(crate) fn submit(&self, run: Run) {
         let node = self
             .shared
             .nodes
@@ -186,16 +194,137 @@ impl PoolShared {
     fn sleep(&self, node: &Node) -> Option<Run> {
         let mut queue = node.queue.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
+            if self.stopping.load(Ordering::Acquire) {
+                return None;
+            }
             if let Some(run) = queue.pop_front() {
                 node.queued.store(queue.len(), Ordering::Release);
                 return Some(run);
-            }
-            if self.stopping.load(Ordering::Acquire) {
-                return None;
             }
             node.asleep.fetch_add(1, Ordering::AcqRel);
             queue = node.wake.wait(queue).unwrap_or_else(PoisonError::into_inner);
             node.asleep.fetch_sub(1, Ordering::AcqRel);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels;
+    use rdask_core::graph::Param;
+    use rdask_core::ids::{RunId, TaskId};
+    use rdask_store::Store;
+    use std::path::Path;
+    use std::sync::mpsc::{Receiver, channel};
+
+    /// Guards against a hang; nothing here takes long.
+    const PATIENCE: Duration = Duration::from_secs(60);
+
+    fn run(task: u32, kernel: &str, params: &[(&str, Param)]) -> Run {
+        let params: Vec<(String, Param)> =
+            params.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+        Run {
+            task: TaskId(task),
+            run_id: RunId(1),
+            attempt: 0,
+            kernel: Arc::new(kernels::parse(kernel, &params, 0).unwrap()),
+            inputs: Vec::new(),
+            threads: 1,
+            timeout_ns: 0,
+            priority: 0,
+        }
+    }
+
+    fn pool(nodes: &[usize], note: Note, report: Report) -> Pool {
+        let seats = nodes.iter().map(|node| Seat { cpus: Vec::new(), node: *node }).collect();
+        let options =
+            PoolOptions { seats, spin: Duration::ZERO, bind: Box::new(|_| {}), note, report };
+        let working_directory = Path::new(".").into();
+        Pool::start(options, Surroundings { store: Store::new(0), rank: 3, working_directory })
+            .unwrap()
+    }
+
+    fn reporting(nodes: &[usize]) -> (Pool, Receiver<Outcome>) {
+        let (sender, outcomes) = channel();
+        let report = Box::new(move |outcome| {
+            sender.send(outcome).unwrap();
+            None
+        });
+        (pool(nodes, Box::new(|_, _| {}), report), outcomes)
+    }
+
+    #[test]
+    fn every_run_is_reported_once() {
+        let (pool, outcomes) = reporting(&[0, 0, 1]);
+        let submitter = pool.submitter();
+        (0..100).for_each(|task| submitter.submit(run(task, "rank", &[])));
+        let mut tasks = Vec::new();
+        for _ in 0..100 {
+            let outcome = outcomes.recv_timeout(PATIENCE).unwrap();
+            // The rank as a little-endian i64.
+            assert_eq!(outcome.result.unwrap().bytes(), [3, 0, 0, 0, 0, 0, 0, 0]);
+            assert!(outcome.thread < 3);
+            tasks.push(outcome.task.0);
+        }
+        tasks.sort_unstable();
+        assert_eq!(tasks, (0..100).collect::<Vec<u32>>());
+    }
+
+    #[test]
+    fn a_thread_goes_on_after_errors_and_time_outs() {
+        let (pool, outcomes) = reporting(&[0]);
+        let submitter = pool.submitter();
+        submitter.submit(run(0, "fail", &[("message", "on purpose".into())]));
+        submitter.submit(Run { timeout_ns: 1, ..run(1, "sleep", &[("ms", 1.0.into())]) });
+        submitter.submit(Run { timeout_ns: u64::MAX, ..run(2, "rank", &[]) });
+        let outcomes: Vec<Outcome> =
+            (0..3).map(|_| outcomes.recv_timeout(PATIENCE).unwrap()).collect();
+        assert!(outcomes[0].result.is_err());
+        let late = outcomes[1].result.as_ref().unwrap_err();
+        assert_eq!(late.kind, "TimeoutError");
+        assert!(outcomes[1].stopped - outcomes[1].started >= Duration::from_millis(1));
+        assert!(outcomes[2].result.is_ok());
+    }
+
+    #[test]
+    fn a_thread_takes_the_next_run_along() {
+        let (sender, outcomes) = channel();
+        let next = Mutex::new(vec![run(2, "rank", &[]), run(1, "rank", &[])]);
+        let report = Box::new(move |outcome: Outcome| {
+            sender.send((outcome.task.0, outcome.thread)).unwrap();
+            next.lock().unwrap().pop()
+        });
+        let pool = pool(&[0, 0], Box::new(|_, _| {}), report);
+        pool.submitter().submit(run(0, "rank", &[]));
+        let seen: Vec<(u32, u32)> =
+            (0..3).map(|_| outcomes.recv_timeout(PATIENCE).unwrap()).collect();
+        let thread = seen[0].1;
+        assert_eq!(seen, [(0, thread), (1, thread), (2, thread)]);
+    }
+
+    #[test]
+    fn dropping_the_pool_ends_what_runs_and_forgets_what_waits() {
+        let (began, begins) = channel();
+        let (sender, outcomes) = channel();
+        let note = Box::new(move |_, run: Option<&Run>| {
+            if let Some(run) = run {
+                began.send(run.task.0).unwrap();
+            }
+        });
+        let report = Box::new(move |outcome: Outcome| {
+            sender.send(outcome.task.0).unwrap();
+            None
+        });
+        let pool = pool(&[0], note, report);
+        let submitter = pool.submitter();
+        submitter.submit(run(0, "sleep", &[("ms", 20.0.into())]));
+        assert_eq!(begins.recv_timeout(PATIENCE), Ok(0));
+        submitter.submit(run(1, "rank", &[]));
+        drop(pool);
+        // The thread is joined: what it reported is here, and nothing can follow.
+        let ended: Vec<u32> = outcomes.try_iter().collect();
+        assert_eq!(ended[0], 0);
+        assert!(ended == [0] || ended == [0, 1], "{ended:?}");
     }
 }

@@ -12,6 +12,7 @@
 //! code.
 
 mod layout;
+mod methods;
 mod reader;
 mod records;
 #[cfg(test)]
@@ -19,6 +20,7 @@ mod tests;
 mod writer;
 
 pub use layout::{FORMAT_VERSION, MAGIC};
+pub use methods::GraphFile;
 pub(crate) use reader::read_faults;
 pub use reader::{read, read_from};
 pub(crate) use writer::file_bytes;

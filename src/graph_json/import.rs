@@ -10,6 +10,7 @@ use super::{JSON_VERSION, JsonFault, compact_object};
 use crate::graph_load::{Fault, LoadError, did_you_mean};
 use rdask_core::graph::{Attributes, Graph, GraphBuilder, RunSpec, quoted};
 use rdask_core::nearest::nearest;
+use rdask_core::units::parse_bytes;
 use serde::Deserialize;
 use serde::de::Deserializer;
 use serde_json::value::RawValue;
@@ -413,10 +414,10 @@ impl<'a> Importer<'a> {
             return self.value(path, raw);
         }
         let text: Text<'a> = self.value(&path, raw)?;
-        match crate::byte_size::parse(&text.0) {
+        match parse_bytes(&text.0) {
             Ok(bytes) => Some(bytes),
-            Err(problem) => {
-                self.fault_at(path(), raw, problem, None);
+            Err(error) => {
+                self.fault_at(path(), raw, error.to_string(), None);
                 None
             }
         }

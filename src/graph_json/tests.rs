@@ -156,7 +156,8 @@ fn mistyped_fields_are_faults_with_their_place() {
         ),
         (
             r#""memory": "2 XB""#,
-            "'2 XB' is no number of bytes: 4096, 500MB or 2GiB for example is (tasks[0].memory, ",
+            "'2 XB' has the unknown unit 'XB'; units are B, kB, KiB, MB, MiB, GB, GiB, TB, TiB, PB, PiB \
+             (tasks[0].memory, ",
         ),
         (r#""time": "30s""#, "a number is expected (tasks[0].time, "),
         (r#""timeout": -1"#, "-1 is negative (tasks[0].timeout, "),

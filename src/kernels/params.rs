@@ -6,6 +6,7 @@ use super::SpecError;
 use super::array::MAX_AXES;
 use super::scalar::Number;
 use rdask_core::graph::{Param, Params};
+use rdask_core::nearest::nearest;
 use rdask_store::DType;
 
 /// The parameters of one run spec.
@@ -35,7 +36,7 @@ impl<'a> Reader<'a> {
                 return Err(SpecError::UnknownParameter {
                     kernel: kernel.to_owned(),
                     parameter: name.clone(),
-                    nearest: nearest(name, known.iter().copied()),
+                    nearest: nearest(name, known.iter().copied()).map(str::to_owned),
                 });
             }
             if params[..position].iter().any(|(earlier, _)| earlier == name) {
@@ -206,45 +207,5 @@ pub(super) fn kind(value: &Param) -> String {
         Param::Str(value) => format!("the string {value:?}"),
         Param::List(_) => "a list".to_owned(),
         Param::Map(_) => "an object".to_owned(),
-    }
-}
-
-/// The most similar of `known`, when one is similar at all.
-pub(super) fn nearest<'n>(name: &str, known: impl Iterator<Item = &'n str>) -> Option<String> {
-    let limit = (name.chars().count() / 3).clamp(1, 3);
-    let scored = known.map(|candidate| (distance(name, candidate), candidate));
-    let best = scored.filter(|(distance, _)| *distance <= limit).min_by_key(|(score, _)| *score);
-    best.map(|(_, candidate)| candidate.to_owned())
-}
-
-/// Insertions, deletions and replacements from one text to the other. Long texts are cut: none of
-/// the known names has more than a few letters.
-fn distance(left: &str, right: &str) -> usize {
-    const LONGEST: usize = 64;
-    let right: Vec<char> = right.chars().take(LONGEST).collect();
-    let mut row: Vec<usize> = (0..=right.len()).collect();
-    for (i, letter) in left.chars().take(LONGEST).enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, other) in right.iter().enumerate() {
-            let replaced = diagonal + usize::from(letter != *other);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[right.len()]
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_nearest_name_is_found() {
-        let known = ["transpose", "slice", "sum"];
-        assert_eq!(nearest("transpoze", known.into_iter()).as_deref(), Some("transpose"));
-        assert_eq!(nearest("sun", known.into_iter()).as_deref(), Some("sum"));
-        assert_eq!(nearest("quantile", known.into_iter()), None);
-        assert_eq!(distance("kitten", "sitting"), 3);
     }
 }

@@ -1,10 +1,11 @@
 //! The table of kernels: names, parameters, numbers of inputs, and how each is parsed.
 
-use super::params::{Read, Reader, nearest};
+use super::params::{Read, Reader};
 use super::reduce::{Reduce, Reduction};
 use super::{Operation, SpecError};
 use super::{cast, create, elementwise, io, random, shape, testing};
 use rdask_core::graph::Params;
+use rdask_core::nearest::nearest;
 
 /// How many inputs a kernel takes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -103,7 +104,7 @@ pub(super) fn parse(name: &str, params: &Params, inputs: usize) -> Result<Operat
     let Some(entry) = KERNELS.iter().find(|entry| entry.name == name) else {
         return Err(SpecError::UnknownKernel {
             name: name.to_owned(),
-            nearest: nearest(name, names()),
+            nearest: nearest(name, names()).map(str::to_owned),
         });
     };
     let fits = match entry.inputs {

@@ -118,6 +118,8 @@ pub enum Event<'a> {
         start: f64,
         /// When it ended.
         stop: f64,
+        /// How: `finished`, `erred` (the sender broke off or was busy) or `lost` (the receiver died).
+        outcome: Outcome,
     },
     /// The cluster, once a second.
     State {

@@ -17,11 +17,12 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer};
 
-/// Starts the log of this process. `who` begins each line (`scheduler`, `worker 3`); empty: none.
+/// Starts the log of this process. `who` begins each line on stderr; empty: none. In `folder` it
+/// goes to `name.log` too, where each process of the job needs a name of its own.
 ///
 /// # Errors
 /// When the filter is wrong, the folder cannot be written, or the log was started before.
-pub fn init(filter: &str, who: &str, folder: Option<&Path>) -> Result<(), UserError> {
+pub fn init(filter: &str, who: &str, name: &str, folder: Option<&Path>) -> Result<(), UserError> {
     let stderr = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
         .event_format(Prefixed::new(who, std::io::stderr().is_terminal()))
@@ -30,9 +31,9 @@ pub fn init(filter: &str, who: &str, folder: Option<&Path>) -> Result<(), UserEr
         None => None,
         Some(folder) => Some(
             tracing_subscriber::fmt::layer()
-                .with_writer(Mutex::new(open(folder, who)?))
+                .with_writer(Mutex::new(open(folder, name)?))
                 .with_ansi(false)
-                .event_format(Prefixed::new(who, false))
+                .event_format(Prefixed::new("", false))
                 .with_filter(parse(filter)?),
         ),
     };
@@ -58,8 +59,7 @@ fn parse(filter: &str) -> Result<EnvFilter, UserError> {
     })
 }
 
-fn open(folder: &Path, who: &str) -> Result<File, UserError> {
-    let name = if who.is_empty() { "rdask-hpc".to_owned() } else { who.replace([' ', '/'], "-") };
+fn open(folder: &Path, name: &str) -> Result<File, UserError> {
     let path = folder.join(format!("{name}.log"));
     let opened = std::fs::create_dir_all(folder)
         .and_then(|()| File::options().append(true).create(true).open(&path));
@@ -113,7 +113,7 @@ mod tests {
     #[test]
     fn lines_begin_with_who_speaks() {
         let folder = tempfile::tempdir().unwrap();
-        let file = open(&folder.path().join("logs"), "worker 3").unwrap();
+        let file = open(&folder.path().join("logs"), "worker-3").unwrap();
         let layer = tracing_subscriber::fmt::layer()
             .with_writer(Mutex::new(file))
             .event_format(Prefixed::new("worker 3", false))

@@ -12,6 +12,13 @@ pub fn write_verdict(folder: &Path, job_id: &str, code: i32) -> std::io::Result<
     write_whole(&folder.join(EXIT_FILE), false, |out| writeln!(out, "{job_id} {code}"))
 }
 
+/// Removes the verdict of an earlier run, when a new one begins: a job that is started again may
+/// have the same id.
+pub fn forget_verdict(folder: &Path) {
+    // There rarely is one; one that cannot be removed is replaced at the end.
+    let _removed = std::fs::remove_file(folder.join(EXIT_FILE));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -23,5 +30,8 @@ mod tests {
         write_verdict(folder.path(), "slurm-8", 0).unwrap();
         let text = std::fs::read_to_string(folder.path().join(".rdask-exit")).unwrap();
         assert_eq!(text, "slurm-8 0\n");
+        forget_verdict(folder.path());
+        forget_verdict(folder.path());
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 }

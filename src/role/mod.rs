@@ -7,16 +7,16 @@ mod scheduler;
 mod worker;
 
 use crate::config::RunOptions;
+use rdask_core::config::Config;
 use rdask_launcher::control::{ChildEnd, Start};
 use rdask_launcher::roles::Role;
-use rdask_core::config::Config;
 use rdask_transport::{Endpoint, Identity, Secret, Settings};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// What the supervisor hands on: the run as the user asked for it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Request {
+pub(crate) struct Request {
     /// Options, resolved on rank 0.
     pub options: RunOptions,
     /// The graph: a path, absolute or relative to the working directory, or `-`.
@@ -27,12 +27,15 @@ pub struct Request {
 ///
 /// # Errors
 /// When the supervisor's message or the system is of no use.
-pub fn play(start: &Start, end: &ChildEnd) -> anyhow::Result<i32> {
+pub(crate) fn play(start: &Start, end: &ChildEnd) -> anyhow::Result<i32> {
     let request: Request = serde_json::from_str(&start.options)?;
     let options = &request.options;
-    // The supervisor marks each line of a worker with its name.
-    let who = if start.role == Role::Worker { "" } else { "scheduler" };
-    crate::observe::log::init(&options.log, who, options.log_dir.as_deref())?;
+    let (who, name) = match start.role {
+        Role::Scheduler | Role::Both => ("scheduler", "scheduler".to_owned()),
+        // The supervisor marks each line of a worker with its name.
+        Role::Worker => ("", format!("worker-{}", start.slot)),
+    };
+    crate::observe::log::init(&options.log, who, &name, options.log_dir.as_deref())?;
     rdask_launcher::limits::raise_open_files();
     match start.role {
         Role::Scheduler => scheduler::play(start, &request, end, false),
@@ -66,7 +69,7 @@ fn endpoint(
         job_id: start.job_id.clone(),
         label: label(start),
         machine: start.machine.clone(),
-        netns: 0,
+        netns: start.network_namespace,
     };
     let settings =
         Settings { timeout: Duration::from_nanos(config.tcp_timeout_ns), ..Settings::default() };

@@ -5,8 +5,8 @@ use super::{Request, endpoint, runtime, server_id};
 use crate::clock::Clock;
 use crate::graph_load::{self, LoadError};
 use crate::scheduler::{
-    self, Delivery, ExpectedWorker, FolderOptions, Inbox, SchedulerFileOptions, SchedulerOptions,
-    Verdict,
+    self, Delivery, ExpectedWorker, FolderOptions, Inbox, OnAccepted, SchedulerFileOptions,
+    SchedulerOptions, Verdict,
 };
 use rdask_launcher::control::{ChildEnd, FromSupervisor, Start};
 use rdask_transport::{Connection, Listener, Role};
@@ -25,7 +25,13 @@ pub(super) fn play(
     watch(end, inbox.clone())?;
     load(request, inbox.clone())?;
     let listener = end.take_listener();
-    let options = options(start, request)?;
+    let mut options = options(start, request)?;
+    let teller = end.try_clone()?;
+    options.accepted = Some(OnAccepted(Box::new(move |folder| {
+        if let Err(error) = teller.accepted(folder) {
+            tracing::debug!(%error, "the supervisor does not listen");
+        }
+    })));
     let runtime = runtime()?;
     let local = tokio::task::LocalSet::new();
     let verdict = local.block_on(&runtime, async {
@@ -35,8 +41,7 @@ pub(super) fn play(
             tokio::task::spawn_local(accept(listener, inbox.clone()));
         }
         if both {
-            let inbox = inbox.clone();
-            WorkerPlace::of(start, request)?.join_here(&me, inbox, clock)?;
+            WorkerPlace::of(start, request)?.join_here(&me, &inbox, clock)?;
         }
         end.ready(0, "")?;
         anyhow::Ok(scheduler::run(options, clock, inbox, receiver).await)
@@ -78,7 +83,8 @@ fn load(request: &Request, inbox: mpsc::Sender<Inbox>) -> anyhow::Result<()> {
     let path = graph_path(request);
     std::thread::Builder::new().name("graph".to_owned()).spawn(move || {
         let loaded = graph_load::load(&path).and_then(|graph| {
-            scheduler::loaded(graph).map_err(|fault| LoadError { origin: path, faults: vec![fault] })
+            scheduler::loaded(graph)
+                .map_err(|fault| LoadError { origin: path, faults: vec![fault] })
         });
         let _ended = inbox.blocking_send(Inbox::Loaded(loaded.map(Box::new)));
     })?;
@@ -96,7 +102,7 @@ async fn accept(mut listener: Listener, inbox: mpsc::Sender<Inbox>) {
     while let Some(connection) = listener.accept().await {
         match connection {
             Connection::Control(channel) => {
-                if inbox.send(Inbox::Connected(channel)).await.is_err() {
+                if inbox.send(Inbox::Connected(Box::new(channel))).await.is_err() {
                     return;
                 }
             }
@@ -146,6 +152,7 @@ fn options(start: &Start, request: &Request) -> anyhow::Result<SchedulerOptions>
         progress: run.progress,
         job_id: start.job_id.clone(),
         graph_path: request.graph.clone(),
+        accepted: None,
     })
 }
 

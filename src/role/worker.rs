@@ -2,7 +2,7 @@
 
 use super::{Request, endpoint, runtime, server_id};
 use crate::clock::Clock;
-use crate::executor::{Run, Seat};
+use crate::executor::{Note, Run, Seat};
 use crate::scheduler::Inbox;
 use crate::worker::{Worker, WorkerSetup};
 use anyhow::Context;
@@ -12,9 +12,7 @@ use rdask_launcher::control::{ChildEnd, FromSupervisor, Start};
 use rdask_launcher::roles::WorkerSlot;
 use rdask_launcher::spawn::ExecutingPage;
 use rdask_store::Store;
-use rdask_transport::{
-    Connection, DataServer, Endpoint, Listener, Role, choose_addresses,
-};
+use rdask_transport::{Connection, DataServer, Endpoint, Listener, Role, choose_addresses};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -120,7 +118,7 @@ impl<'a> WorkerPlace<'a> {
     pub(super) fn join_here(
         self,
         scheduler: &Endpoint,
-        inbox: mpsc::Sender<Inbox>,
+        inbox: &mpsc::Sender<Inbox>,
         clock: Clock,
     ) -> anyhow::Result<()> {
         let config = self.request.options.config()?;
@@ -135,7 +133,9 @@ impl<'a> WorkerPlace<'a> {
                 Err(reason) => tracing::error!("the worker could not join: {reason}"),
             }
         })?;
-        inbox.try_send(Inbox::Connected(theirs)).context("the inbox is full at the start")?;
+        inbox
+            .try_send(Inbox::Connected(Box::new(theirs)))
+            .context("the inbox is full at the start")?;
         Ok(())
     }
 
@@ -144,7 +144,7 @@ impl<'a> WorkerPlace<'a> {
         addresses: Vec<String>,
         config: Config,
         clock: Clock,
-        note: Box<dyn Fn(u32, Option<&Run>) + Send + Sync>,
+        note: Note,
     ) -> anyhow::Result<WorkerSetup> {
         let run = &self.request.options;
         Ok(WorkerSetup {
@@ -185,7 +185,7 @@ impl<'a> WorkerPlace<'a> {
             cpus: self.slot.cpu_list(),
             memory_limit_bytes: self.slot.memory_limit_bytes,
             resources: self.request.options.resources.clone(),
-            cpu_features: String::new(),
+            cpu_features: cpu_features(),
         })
     }
 
@@ -193,6 +193,25 @@ impl<'a> WorkerPlace<'a> {
     fn spin(&self) -> Duration {
         if self.slot.bound { SPIN } else { Duration::ZERO }
     }
+}
+
+/// Vector instructions of this CPU that kernels choose by, and the rest of its kind: matmul may
+/// differ in its last bits between CPUs whose texts differ.
+fn cpu_features() -> String {
+    #[cfg(target_arch = "x86_64")]
+    {
+        let has = [
+            ("sse4.1", std::arch::is_x86_feature_detected!("sse4.1")),
+            ("avx", std::arch::is_x86_feature_detected!("avx")),
+            ("avx2", std::arch::is_x86_feature_detected!("avx2")),
+            ("fma", std::arch::is_x86_feature_detected!("fma")),
+            ("avx512f", std::arch::is_x86_feature_detected!("avx512f")),
+        ];
+        let names: Vec<&str> = has.iter().filter(|(_, has)| *has).map(|(name, _)| *name).collect();
+        format!("x86_64 {}", names.join(" "))
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    std::env::consts::ARCH.to_owned()
 }
 
 fn seats(slot: &WorkerSlot) -> Vec<Seat> {

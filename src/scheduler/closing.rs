@@ -9,12 +9,13 @@
 //! Each phase but Running has a deadline, so that a run ends whatever the others do.
 
 use super::driver::{Driver, JOB};
+use super::job::{Failed, FailedWrite};
 use super::workers::{list, list_keys};
-use super::{LoadedGraph, Verdict};
+use super::{Delivery, LoadedGraph, OnAccepted, Verdict};
 use crate::user_error::UserError;
 use rdask_core::graph::Attributes;
 use rdask_core::ids::{TaskId, WorkerId};
-use rdask_core::messages::{ToWorker, WriteTarget};
+use rdask_core::messages::ToWorker;
 use rdask_core::scheduler::{GraphSubmission, SchedulerEvent};
 use std::time::{Duration, Instant};
 
@@ -24,8 +25,13 @@ const SYNC_LIMIT: Duration = Duration::from_secs(600);
 const DISMISS_LIMIT: Duration = Duration::from_secs(1);
 /// Supervisors have this long to say goodbye.
 const LEAVE_LIMIT: Duration = Duration::from_secs(5);
-/// The same after a signal: all is over within 3 s of its arrival.
-const LEAVE_LIMIT_STOPPED: Duration = Duration::from_millis(1200);
+/// After a signal both are short: Open MPI's mpirun kills 1 s after its TERM.
+const STOPPED_DISMISS_LIMIT: Duration = Duration::from_millis(300);
+/// See `STOPPED_DISMISS_LIMIT`.
+const STOPPED_LEAVE_LIMIT: Duration = Duration::from_millis(500);
+
+/// Failed tasks that are told of one by one; the rest is counted.
+const FAILURES_SHOWN: usize = 10;
 
 /// Where the job stands.
 #[derive(Debug)]
@@ -123,7 +129,9 @@ impl Driver {
     /// Nobody can work any more when every slot is given up.
     fn check_slots(&mut self) {
         let given_up = self.nannies.given_up();
-        if given_up.is_empty() || given_up.len() < self.options.workers.len() {
+        let all = given_up.len() >= self.options.workers.len();
+        // One may be back since: a supervisor can lose its connection and find us again.
+        if given_up.is_empty() || !all || !self.links.is_empty() {
             return;
         }
         let reasons: Vec<String> = given_up
@@ -227,6 +235,11 @@ impl Driver {
             self.refuse(&what, Some(&help));
             return;
         }
+        if let (Delivery::Folder(folder), Some(OnAccepted(tell))) =
+            (&self.options.delivery, self.options.accepted.take())
+        {
+            tell(&folder.path);
+        }
         self.handle(SchedulerEvent::AllWorkersArrived);
         self.phase = Phase::Running;
         self.submit(submission);
@@ -262,12 +275,11 @@ impl Driver {
     fn begin_sync(&mut self, now: Instant) {
         let mut waiting = Vec::new();
         if self.syncs_at_end() {
-            for (worker, link) in &mut self.links {
-                if link.wrote {
-                    link.outgoing.send(&ToWorker::SyncOutputs);
-                    waiting.push(*worker);
-                }
-            }
+            let wrote = self.links.iter().filter(|(_, link)| link.wrote);
+            waiting.extend(wrote.map(|(worker, _)| *worker));
+        }
+        for worker in &waiting {
+            self.send(*worker, &ToWorker::SyncOutputs);
         }
         self.phase = Phase::Syncing { waiting, deadline: now + SYNC_LIMIT };
         self.advance(now);
@@ -292,13 +304,20 @@ impl Driver {
         if self.phase.is_over() {
             return;
         }
-        self.phase = Phase::Dismissing { deadline: now + DISMISS_LIMIT };
-        for link in self.links.values_mut() {
-            link.outgoing.send(&ToWorker::Close { reason: "the job is over".to_owned() });
+        let limit = if self.trouble.stopped { STOPPED_DISMISS_LIMIT } else { DISMISS_LIMIT };
+        self.phase = Phase::Dismissing { deadline: now + limit };
+        let workers: Vec<WorkerId> = self.links.keys().copied().collect();
+        for worker in workers {
+            self.close_worker(worker);
         }
         if self.links.is_empty() {
             self.leave(now);
         }
+    }
+
+    /// The job needs this worker no more.
+    pub(super) fn close_worker(&mut self, worker: WorkerId) {
+        self.send(worker, &ToWorker::Close { reason: "the job is over".to_owned() });
     }
 
     /// Puts the results in their final place and ends the supervisors.
@@ -306,26 +325,39 @@ impl Driver {
         self.finish_delivery();
         self.remove_scheduler_file();
         self.nannies.close("the job is over");
-        let limit = if self.trouble.stopped { LEAVE_LIMIT_STOPPED } else { LEAVE_LIMIT };
+        let limit = if self.trouble.stopped { STOPPED_LEAVE_LIMIT } else { LEAVE_LIMIT };
         self.phase = Phase::Leaving { deadline: now + limit };
     }
 
     fn verdict(&mut self) -> Verdict {
-        let summary = self.began.map(|_| self.summary());
+        let more = self.reported.len().saturating_sub(FAILURES_SHOWN);
+        if more > 0 {
+            let tasks = if more == 1 { "task" } else { "tasks" };
+            let what = format!("{more} more {tasks} failed (manifest.json names the outputs)");
+            self.trouble.lines.push(format!("error: {what}"));
+        }
+        let ran = self.began.is_some() || self.trouble.code == 3;
+        let summary = ran.then(|| self.summary());
         self.observer.graph_ends(self.clock.now());
         Verdict { code: self.trouble.code, message: self.trouble.lines.join("\n"), summary }
     }
 
+    /// Counts a task that failed by itself; true when the user is told of this very one. Telling is
+    /// costly: the tasks that it takes along are looked for in the whole graph.
+    fn counts_as_shown(&mut self, root: TaskId) -> bool {
+        let is_new = !self.phase.is_over() && self.reported.insert(root);
+        is_new && self.reported.len() <= FAILURES_SHOWN
+    }
+
     /// A wanted key erred.
     pub(super) fn on_failure(&mut self, task: TaskId) {
+        let Some(root) = self.state.error_of(task).map(|failure| failure.root) else { return };
+        if !self.counts_as_shown(root) {
+            return;
+        }
         let (Some(graph), Some(failure)) = (self.graph.clone(), self.state.error_of(task)) else {
             return;
         };
-        let root = failure.root;
-        if self.reported.contains(&root) {
-            return;
-        }
-        self.reported.push(root);
         let inputs = graph.inputs.row(root);
         let mut place = String::new();
         if !inputs.is_empty() {
@@ -354,27 +386,17 @@ impl Driver {
     }
 
     /// A write failed.
-    pub(super) fn on_output_failed(
-        &mut self,
-        worker: WorkerId,
-        task: TaskId,
-        target: &WriteTarget,
-        reason: &str,
-        mismatch: bool,
-    ) {
-        use super::job::Failed;
-        let held = !reason.is_empty();
-        match self.job.on_failed(worker, task, target, reason, mismatch) {
+    pub(super) fn on_output_failed(&mut self, worker: WorkerId, failed: &FailedWrite) {
+        let (task, reason) = (failed.task, &failed.reason);
+        let key = self.keys_of(std::iter::once(task));
+        match self.job.on_failed(worker, failed) {
+            Failed::Stale => {}
             Failed::Retry => {
-                if held {
-                    let key = self.keys_of(std::iter::once(task));
+                if failed.was_held() {
                     tracing::warn!("writing {key} failed and is tried again: {reason}");
-                } else {
-                    self.order_writes(task);
                 }
             }
             Failed::GivenUp => {
-                let key = self.keys_of(std::iter::once(task));
                 let folder = self.output_folder();
                 let what = format!("the result of {key} cannot be written: {reason} ({folder})");
                 let help = "results that are whole stay; free space in the output folder or choose \
@@ -383,13 +405,14 @@ impl Driver {
                 self.dismiss(Instant::now());
             }
             Failed::Mismatch => {
-                let key = self.keys_of(std::iter::once(task));
-                let what = format!("task {key} failed: ValueError: {reason}");
-                self.job.on_erred(task);
-                let help = "the array's chunks or the task are wrong in the graph";
-                self.fail(1, &what, Some(help));
-                let tasks = vec![task];
-                self.handle(SchedulerEvent::ClientReleasesKeys { client: JOB, tasks });
+                if self.counts_as_shown(task) {
+                    let what = format!("task {key} failed: ValueError: {reason}");
+                    self.fail(1, &what, Some("the array's chunks or the task are wrong in the graph"));
+                }
+                if self.job.is_settled(task) {
+                    let tasks = vec![task];
+                    self.handle(SchedulerEvent::ClientReleasesKeys { client: JOB, tasks });
+                }
             }
         }
     }
@@ -421,7 +444,7 @@ impl Driver {
     }
 
     /// A stop signal arrived somewhere, or the supervisor is gone.
-    pub(super) fn stop(&mut self, reason: String) {
+    pub(super) fn stop(&mut self, reason: &str) {
         if self.trouble.stopped || matches!(self.phase, Phase::Leaving { .. } | Phase::Ended(_)) {
             return;
         }

@@ -17,11 +17,10 @@ impl Driver {
     /// The same, with the system's error.
     pub(super) fn try_write_scheduler_file(&self) -> std::io::Result<()> {
         let Some(options) = &self.options.scheduler_file else { return Ok(()) };
-        let mut workers: Vec<_> = self.links.iter().collect();
-        workers.sort_unstable_by_key(|(worker, _)| **worker);
-        let workers = workers
-            .into_iter()
-            .map(|(_, link)| {
+        let workers = self
+            .links
+            .values()
+            .map(|link| {
                 let registration = &link.registration;
                 WorkerEntry {
                     id: registration.name.clone(),

@@ -13,14 +13,13 @@ use crate::output::{
 use crate::user_error::UserError;
 use rdask_core::graph::{ArrayOutput, quoted};
 use rdask_core::ids::TaskId;
-use rdask_store::DType;
 use rustc_hash::FxHashMap;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// What becomes of wanted results.
 #[derive(Clone, Debug)]
-pub enum Delivery {
+pub(crate) enum Delivery {
     /// They are written to a folder and let go.
     Folder(FolderOptions),
     /// They stay in memory.
@@ -29,7 +28,7 @@ pub enum Delivery {
 
 /// The output folder.
 #[derive(Clone, Debug)]
-pub struct FolderOptions {
+pub(crate) struct FolderOptions {
     /// Where it is, absolute.
     pub path: PathBuf,
     /// Results of another graph may be replaced.
@@ -154,11 +153,8 @@ impl Driver {
     }
 
     fn manifest(&mut self, folder: &Folder) -> Manifest {
-        let mut manifest = Manifest {
-            graph: folder.graph.clone(),
-            outputs: BTreeMap::new(),
-            run: self.summary(),
-        };
+        let mut manifest =
+            Manifest { graph: folder.graph.clone(), outputs: BTreeMap::new(), run: self.summary() };
         let Some(graph) = self.graph.clone() else { return manifest };
         for task in outputs(&graph) {
             let entry = match self.job.file_of(task) {
@@ -207,7 +203,7 @@ impl Driver {
                 let text = format!("{}: {}", error.kind, error.message);
                 if root == task { text } else { format!("task '{}': {text}", graph.key(root)) }
             }
-            _ => match self.job.refusal(task) {
+            _ => match self.job.why_unfit(task) {
                 Some(reason) => format!("ValueError: {reason}"),
                 None => "not computed: the run ended before".to_owned(),
             },
@@ -251,15 +247,11 @@ fn create_part(
     names: &mut Names,
     array: &ArrayOutput,
 ) -> Result<PartFile, Refusal> {
-    let place = format!("array {}", quoted(&array.name));
-    let dtype = DType::from_name(&array.dtype).ok_or_else(|| {
-        let error = UserError::new(format!("unknown dtype '{}'", array.dtype), &place);
-        Refusal { error, disk_is_full: false }
-    })?;
     let file = format!("{}.npy", names.stem(&array.name));
     let part = folder.join(format!("{file}.part"));
-    let made = output::create_part(&part, &array.shape, dtype).map_err(|error| {
+    let made = output::create_part(&part, &array.shape, &array.dtype).map_err(|error| {
         let what = format!("cannot make {}: {error}", part.display());
+        let place = format!("array {}", quoted(&array.name));
         let help = "free space there, or choose another folder with --output DIR";
         let disk_is_full = error.kind() == std::io::ErrorKind::StorageFull;
         Refusal { error: UserError::new(what, place).help(help), disk_is_full }

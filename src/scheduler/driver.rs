@@ -14,16 +14,15 @@ use crate::user_error::UserError;
 use rdask_core::codec;
 use rdask_core::graph::Graph;
 use rdask_core::ids::{ClientId, RunId, TaskId, WorkerId};
-use rdask_core::messages::{
-    ComputeTask, Dependency, Needs, Priority, ToScheduler, ToWorker,
-};
+use rdask_core::messages::{ComputeTask, Dependency, Needs, Priority, ToScheduler, ToWorker};
 use rdask_core::scheduler::{
     DependencyAt, GraphSubmission, SchedulerEvent, SchedulerInstruction, SchedulerOut,
     SchedulerState, Span, TaskState,
 };
 use rdask_core::time::Time;
 use rdask_transport::{Batch, Channel, Role};
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -54,10 +53,10 @@ pub(super) struct Driver {
     inbox: mpsc::Sender<Inbox>,
     next_connection: u32,
     /// Who is behind a connection.
-    pub(super) connections: FxHashMap<u32, Peer>,
+    pub(super) connections: BTreeMap<u32, Peer>,
     /// Channels of workers that have not registered yet.
-    pub(super) unregistered: FxHashMap<WorkerId, rdask_transport::ChannelSender>,
-    pub(super) links: FxHashMap<WorkerId, Link>,
+    pub(super) unregistered: BTreeMap<WorkerId, rdask_transport::ChannelSender>,
+    pub(super) links: BTreeMap<WorkerId, Link>,
     pub(super) nannies: Nannies,
     pub(super) graph: Option<Arc<Graph>>,
     /// Run specs as they travel; encoded when first needed.
@@ -78,8 +77,10 @@ pub(super) struct Driver {
     /// Workers and the sum of their threads, when there were most.
     pub(super) most_workers: (u64, u64),
     pub(super) trouble: Trouble,
-    /// Failed tasks that the user was told of.
-    pub(super) reported: Vec<TaskId>,
+    /// The user knows that workers have different CPUs.
+    pub(super) mixed_cpus: bool,
+    /// Tasks that failed by themselves, told of or counted.
+    pub(super) reported: FxHashSet<TaskId>,
 }
 
 impl Driver {
@@ -96,9 +97,9 @@ impl Driver {
             out: SchedulerOut::default(),
             inbox,
             next_connection: 0,
-            connections: FxHashMap::default(),
-            unregistered: FxHashMap::default(),
-            links: FxHashMap::default(),
+            connections: BTreeMap::new(),
+            unregistered: BTreeMap::new(),
+            links: BTreeMap::new(),
             nannies,
             graph: None,
             specs: Vec::new(),
@@ -114,7 +115,8 @@ impl Driver {
             outputs_written: 0,
             most_workers: (0, 0),
             trouble: Trouble::default(),
-            reported: Vec::new(),
+            mixed_cpus: false,
+            reported: FxHashSet::default(),
             options,
         }
     }
@@ -171,7 +173,7 @@ impl Driver {
 
     fn take(&mut self, item: Inbox) {
         match item {
-            Inbox::Connected(channel) => self.connect(channel),
+            Inbox::Connected(channel) => self.connect(*channel),
             Inbox::Frame(connection, batch) => match self.connections.get(&connection) {
                 Some(Peer::Worker) => self.on_worker_frame(WorkerId(connection), &batch),
                 Some(Peer::Nanny) => self.on_nanny_frame(connection, &batch),
@@ -185,7 +187,7 @@ impl Driver {
             Inbox::Drained(connection) => self.on_drained(WorkerId(connection)),
             Inbox::Loaded(Ok(loaded)) => self.loaded = Some(loaded),
             Inbox::Loaded(Err(error)) => self.refuse(&error.to_string(), error.help().as_deref()),
-            Inbox::Stop(reason) => self.stop(reason),
+            Inbox::Stop(reason) => self.stop(&reason),
         }
     }
 
@@ -265,8 +267,12 @@ impl Driver {
         use SchedulerInstruction as I;
         match instruction {
             I::ComputeTask { worker, task, run_id, attempt, priority, dependencies } => {
-                let sending =
-                    Sending { task: *task, run_id: *run_id, attempt: *attempt, priority: *priority };
+                let sending = Sending {
+                    task: *task,
+                    run_id: *run_id,
+                    attempt: *attempt,
+                    priority: *priority,
+                };
                 self.compute_task(*worker, &sending, dependencies.of(&out.dependencies), out);
             }
             I::FreeKeys { worker, tasks } => {
@@ -320,9 +326,10 @@ impl Driver {
     }
 
     fn on_drained(&mut self, worker: WorkerId) {
-        if let Some(link) = self.links.get_mut(&worker)
-            && link.outgoing.flush()
-        {
+        let Some(link) = self.links.get_mut(&worker) else { return };
+        // It reads, if slowly.
+        link.blocked_since = None;
+        if link.outgoing.flush() {
             self.await_drained(worker);
         }
     }
@@ -425,8 +432,11 @@ fn arguments(inputs: &[TaskId], dependencies: &[DependencyAt]) -> Vec<u32> {
     if same {
         return Vec::new();
     }
-    let positions: FxHashMap<TaskId, u32> =
-        dependencies.iter().zip(0..).map(|(dependency, position)| (dependency.task, position)).collect();
+    let positions: FxHashMap<TaskId, u32> = dependencies
+        .iter()
+        .zip(0..)
+        .map(|(dependency, position)| (dependency.task, position))
+        .collect();
     inputs.iter().map(|input| positions[input]).collect()
 }
 

@@ -8,7 +8,10 @@
 //! Each wanted key has one or more targets: a file of its own, chunks of arrays. It is let go when
 //! all of them are written, so that a job needs memory for what is under way only.
 
-use rdask_core::graph::{Graph, Outputs};
+#[cfg(test)]
+mod tests;
+
+use rdask_core::graph::{ArrayOutput, Graph, Outputs};
 use rdask_core::ids::{TaskId, WorkerId};
 use rdask_core::messages::{WriteTarget, Written};
 use rustc_hash::FxHashMap;
@@ -27,6 +30,13 @@ struct Target {
     failures: u32,
 }
 
+impl Target {
+    /// Nothing is left to do for it.
+    fn is_settled(&self) -> bool {
+        matches!(self.state, Writing::Done(_) | Writing::Unfit)
+    }
+}
+
 #[derive(Debug)]
 enum Writing {
     /// Its key is not in memory.
@@ -35,10 +45,10 @@ enum Writing {
     By(WorkerId),
     /// It failed; the next try is due then.
     Again(Instant),
-    /// The result is not what the target takes, and no other try will change that: why.
-    Refused(String),
     /// Done.
     Done(Written),
+    /// The result does not fit its array.
+    Unfit,
 }
 
 /// What must be sent: this worker writes that.
@@ -52,11 +62,33 @@ pub(super) struct Order {
     pub(super) target: WriteTarget,
 }
 
+/// A write that its worker could not do.
+#[derive(Debug)]
+pub(super) struct FailedWrite {
+    /// Which result.
+    pub(super) task: TaskId,
+    /// Where to.
+    pub(super) target: WriteTarget,
+    /// The system's reason; empty: the worker does not hold the result.
+    pub(super) reason: String,
+    /// The result does not fit its array.
+    pub(super) mismatch: bool,
+}
+
+impl FailedWrite {
+    /// The worker had the result, so that writing itself failed.
+    pub(super) fn was_held(&self) -> bool {
+        !self.reason.is_empty()
+    }
+}
+
 /// What a failed write means.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Failed {
-    /// It is tried again, or the key is on its way anew.
+    /// It is tried again.
     Retry,
+    /// The order was taken back before: nothing to do.
+    Stale,
     /// Nobody can write it: the run ends.
     GivenUp,
     /// The result does not fit its array: a fault of the task.
@@ -71,7 +103,8 @@ pub(super) struct Job {
     open: usize,
     /// Wanted keys, in the graph's order.
     wanted: Vec<TaskId>,
-    erred: Vec<TaskId>,
+    /// Keys that erred, or (with the reason) whose results do not fit their arrays.
+    erred: FxHashMap<TaskId, Option<String>>,
     /// Targets in `Writing::Again`.
     again: usize,
     /// Results stay in memory instead (a run inside the calling process).
@@ -158,11 +191,8 @@ impl Job {
 
     /// A job whose wanted results stay in memory.
     pub(super) fn kept(graph: &Graph) -> (Self, Wishes) {
-        let (mut job, mut wishes) =
-            Self::new(graph, |_| String::new(), |_| (String::new(), 0));
-        job.keep = true;
-        wishes.wanted.clone_from(&job.wanted);
-        (job, wishes)
+        let (job, wishes) = Self::new(graph, |_| String::new(), |_| (String::new(), 0));
+        (Self { keep: true, ..job }, wishes)
     }
 
     fn add(&mut self, task: TaskId, what: WriteTarget) {
@@ -201,7 +231,7 @@ impl Job {
             if matches!(target.state, Writing::Again(_)) {
                 self.again -= 1;
             }
-            if !matches!(target.state, Writing::Done(_) | Writing::Refused(_)) {
+            if !target.is_settled() {
                 target.state = Writing::Waiting;
             }
         }
@@ -231,47 +261,51 @@ impl Job {
         what: &WriteTarget,
         written: Written,
     ) -> bool {
-        let Some(targets) = self.targets.get_mut(&task) else { return false };
-        let ours = |target: &&mut Target| {
-            target.what == *what && matches!(target.state, Writing::By(by) if by == worker)
-        };
-        let Some(target) = targets.iter_mut().find(ours) else { return false };
+        let Some(target) = self.being_written(worker, task, what) else { return false };
         target.state = Writing::Done(written);
-        if targets.iter().any(|target| !matches!(target.state, Writing::Done(_))) {
-            return false;
+        let Some(targets) = self.targets.get(&task) else { return false };
+        let settled = targets.iter().all(Target::is_settled);
+        if settled && !self.erred.contains_key(&task) {
+            self.open -= 1;
         }
-        self.open -= 1;
-        true
+        settled
     }
 
-    /// A write failed.
-    pub(super) fn on_failed(
+    /// Nothing is left to do with a key's result.
+    pub(super) fn is_settled(&self, task: TaskId) -> bool {
+        self.targets.get(&task).is_some_and(|targets| targets.iter().all(Target::is_settled))
+    }
+
+    /// The target that this worker is at; none when the order was taken back.
+    fn being_written(
         &mut self,
         worker: WorkerId,
         task: TaskId,
         what: &WriteTarget,
-        reason: &str,
-        mismatch: bool,
-    ) -> Failed {
-        let held = !reason.is_empty();
-        let ours = |target: &&mut Target| {
+    ) -> Option<&mut Target> {
+        self.targets.get_mut(&task)?.iter_mut().find(|target| {
             target.what == *what && matches!(target.state, Writing::By(by) if by == worker)
+        })
+    }
+
+    /// A write failed.
+    pub(super) fn on_failed(&mut self, worker: WorkerId, failed: &FailedWrite) -> Failed {
+        let Some(target) = self.being_written(worker, failed.task, &failed.target) else {
+            return Failed::Stale;
         };
-        let Some(target) = self.targets.get_mut(&task).and_then(|all| all.iter_mut().find(ours))
-        else {
-            return Failed::Retry;
-        };
-        if mismatch {
-            target.state = Writing::Refused(reason.to_owned());
+        if failed.mismatch {
+            target.state = Writing::Unfit;
+            self.give_up(failed.task, Some(&failed.reason));
             return Failed::Mismatch;
         }
-        if held {
+        let mut pause = Duration::ZERO;
+        if failed.was_held() {
             target.failures += 1;
+            pause = WRITE_PERIOD / WRITE_TRIES;
         }
         if target.failures >= WRITE_TRIES {
             return Failed::GivenUp;
         }
-        let pause = if held { WRITE_PERIOD / WRITE_TRIES } else { Duration::ZERO };
         target.state = Writing::Again(Instant::now() + pause);
         self.again += 1;
         Failed::Retry
@@ -295,20 +329,23 @@ impl Job {
         tasks
     }
 
-    /// Why a target of a key does not take its result, when it does not.
-    pub(super) fn refusal(&self, task: TaskId) -> Option<&str> {
-        self.targets.get(&task)?.iter().find_map(|target| match &target.state {
-            Writing::Refused(reason) => Some(reason.as_str()),
-            _ => None,
-        })
-    }
-
     /// A wanted key erred for good.
     pub(super) fn on_erred(&mut self, task: TaskId) {
-        if self.targets.contains_key(&task) && !self.erred.contains(&task) {
-            self.erred.push(task);
+        self.give_up(task, None);
+    }
+
+    /// A wanted key will not be written whole; `reason`: when its result is there all the same.
+    fn give_up(&mut self, task: TaskId, reason: Option<&str>) {
+        let Some(targets) = self.targets.get(&task) else { return };
+        let done = targets.iter().all(|target| matches!(target.state, Writing::Done(_)));
+        if !done && self.erred.insert(task, reason.map(str::to_owned)).is_none() {
             self.open -= 1;
         }
+    }
+
+    /// Why a result that was computed cannot be written.
+    pub(super) fn why_unfit(&self, task: TaskId) -> Option<&str> {
+        self.erred.get(&task)?.as_deref()
     }
 
     /// Writes under way.
@@ -343,9 +380,7 @@ impl Job {
 }
 
 /// The chunks of an array in C order: task, first index on each axis, shape.
-pub(super) fn chunks(
-    array: &rdask_core::graph::ArrayOutput,
-) -> impl Iterator<Item = (TaskId, Vec<u64>, Vec<u64>)> {
+pub(super) fn chunks(array: &ArrayOutput) -> impl Iterator<Item = (TaskId, Vec<u64>, Vec<u64>)> {
     let starts: Vec<Vec<u64>> = array
         .chunks
         .iter()

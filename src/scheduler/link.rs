@@ -6,6 +6,7 @@
 use crate::outgoing::Outgoing;
 use rdask_core::ids::WorkerId;
 use rdask_core::messages::{Heartbeat, Peer, WorkerRegistration};
+use rdask_core::time::Time;
 use rdask_transport::ChannelSender;
 use std::time::Instant;
 
@@ -81,6 +82,11 @@ impl Link {
             addresses: self.registration.addresses.clone(),
             machine: self.registration.machine.clone(),
         }
+    }
+
+    /// A moment of our clock on the worker's, in nanoseconds.
+    pub(super) fn on_its_clock_ns(&self, ours: Time) -> u64 {
+        ours.0.cast_signed().saturating_sub(self.clock_offset_ns).max(0).cast_unsigned()
     }
 
     /// A moment of the worker's clock on ours, in seconds.

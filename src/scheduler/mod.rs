@@ -20,14 +20,14 @@ mod nannies;
 mod observe;
 mod workers;
 
-pub use deliver::{Delivery, FolderOptions};
+pub(crate) use deliver::{Delivery, FolderOptions};
 pub(crate) use job::outputs;
 pub(crate) use nannies::signal_name;
 
 use crate::clock::Clock;
 use crate::config::Progress;
-use crate::graph_load::{self, Fault, LoadError};
 use crate::graph_file::content_hash;
+use crate::graph_load::{self, Fault, LoadError};
 use rdask_core::config::Config;
 use rdask_core::graph::{Graph, static_order};
 use rdask_transport::{Batch, Channel, ChannelReceiver};
@@ -41,7 +41,7 @@ const INBOX_FRAMES: usize = 1024;
 
 /// A worker slot that the plan names.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ExpectedWorker {
+pub(crate) struct ExpectedWorker {
     /// Its name: the rank, or 1, 2, … locally.
     pub name: String,
     /// Rank of its supervisor.
@@ -52,7 +52,7 @@ pub struct ExpectedWorker {
 
 /// What a scheduler needs to know.
 #[derive(Debug)]
-pub struct SchedulerOptions {
+pub(crate) struct SchedulerOptions {
     /// Numbers of the policies.
     pub config: Config,
     /// Seed of ties.
@@ -77,10 +77,21 @@ pub struct SchedulerOptions {
     pub job_id: String,
     /// Path of the graph as given, for the manifest.
     pub graph_path: String,
+    /// Hears that the output folder is accepted and the graph starts.
+    pub accepted: Option<OnAccepted>,
+}
+
+/// Called once with the output folder, when this run may write into it and begins.
+pub(crate) struct OnAccepted(pub(crate) Box<dyn FnOnce(&std::path::Path) + Send>);
+
+impl std::fmt::Debug for OnAccepted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("OnAccepted")
+    }
 }
 
 /// What the scheduler file holds besides the workers.
-pub struct SchedulerFileOptions {
+pub(crate) struct SchedulerFileOptions {
     /// Where it goes.
     pub path: PathBuf,
     /// Our addresses, best first.
@@ -97,7 +108,7 @@ impl std::fmt::Debug for SchedulerFileOptions {
 
 /// A graph, ready to be submitted.
 #[derive(Debug)]
-pub struct LoadedGraph {
+pub(crate) struct LoadedGraph {
     /// The checked graph.
     pub graph: Arc<Graph>,
     /// Position of each task in the static order.
@@ -110,7 +121,7 @@ pub struct LoadedGraph {
 ///
 /// # Errors
 /// The first fault of its kernels or arrays.
-pub fn loaded(graph: Graph) -> Result<LoadedGraph, Fault> {
+pub(crate) fn loaded(graph: Graph) -> Result<LoadedGraph, Fault> {
     if let Some(fault) = graph_load::first_fault(&graph) {
         return Err(fault);
     }
@@ -121,9 +132,9 @@ pub fn loaded(graph: Graph) -> Result<LoadedGraph, Fault> {
 
 /// Something for the driver.
 #[derive(Debug)]
-pub enum Inbox {
+pub(crate) enum Inbox {
     /// A proven control connection.
-    Connected(Channel),
+    Connected(Box<Channel>),
     /// One frame of a connection.
     Frame(u32, Batch),
     /// A worker has read enough for what waits to go on.
@@ -138,7 +149,7 @@ pub enum Inbox {
 
 /// How a run ended.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Verdict {
+pub(crate) struct Verdict {
     /// Exit code of the job.
     pub code: i32,
     /// `error:` and `help:` lines for stderr; empty when all went well.
@@ -149,7 +160,7 @@ pub struct Verdict {
 
 /// The queue that feeds a driver.
 #[must_use]
-pub fn inbox() -> (mpsc::Sender<Inbox>, mpsc::Receiver<Inbox>) {
+pub(crate) fn inbox() -> (mpsc::Sender<Inbox>, mpsc::Receiver<Inbox>) {
     mpsc::channel(INBOX_FRAMES)
 }
 
@@ -157,7 +168,7 @@ pub fn inbox() -> (mpsc::Sender<Inbox>, mpsc::Receiver<Inbox>) {
 ///
 /// Must be called inside a `tokio::task::LocalSet`; `sender` is the sender of `receiver`, for the
 /// readers that it starts.
-pub async fn run(
+pub(crate) async fn run(
     options: SchedulerOptions,
     clock: Clock,
     sender: mpsc::Sender<Inbox>,

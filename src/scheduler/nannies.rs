@@ -2,11 +2,12 @@
 
 use super::SchedulerOptions;
 use super::driver::Driver;
+use super::link::Link;
 use rdask_core::codec;
 use rdask_core::ids::WorkerId;
 use rdask_core::messages::{FromNanny, ToNanny};
 use rdask_transport::{Batch, ChannelSender};
-use rustc_hash::FxHashMap;
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 /// One supervisor.
@@ -23,7 +24,7 @@ struct Nanny {
 /// All supervisors and what they are expected to say.
 #[derive(Debug)]
 pub(super) struct Nannies {
-    by_connection: FxHashMap<u32, Nanny>,
+    by_connection: BTreeMap<u32, Nanny>,
     /// Ranks that should have one.
     expected: Vec<u32>,
     /// Ranks whose nanny has registered at least once.
@@ -37,7 +38,7 @@ pub(super) struct Nannies {
 impl Nannies {
     pub(super) fn new(options: &SchedulerOptions) -> Self {
         Self {
-            by_connection: FxHashMap::default(),
+            by_connection: BTreeMap::new(),
             expected: options.nannies.clone(),
             registered: Vec::new(),
             given_up: Vec::new(),
@@ -68,11 +69,8 @@ impl Nannies {
 
     /// Asks a supervisor to end its worker and start another.
     pub(super) fn kill_worker(&self, nanny: u128, slot: &str, reason: &str) {
-        let message = ToNanny::KillWorker {
-            slot: slot.to_owned(),
-            reason: reason.to_owned(),
-            restart: true,
-        };
+        let message =
+            ToNanny::KillWorker { slot: slot.to_owned(), reason: reason.to_owned(), restart: true };
         if let Some(known) = self.by_connection.values().find(|known| known.id == nanny) {
             known.send(&message);
         }
@@ -85,8 +83,8 @@ impl Nannies {
         }
     }
 
-    /// All that were expected have come, and have said goodbye or are gone. One that has not come
-    /// yet must still hear that the job is over, or it would look for the scheduler in vain.
+    /// All that are expected have come, and have said goodbye or are gone. One that comes after
+    /// the end of a short job must still be told, or it would look for us for a long time.
     pub(super) fn all_gone(&self) -> bool {
         self.missing().is_empty() && self.by_connection.values().all(|nanny| nanny.gone)
     }
@@ -150,16 +148,29 @@ impl Driver {
                     self.nannies.close("the job is over");
                 }
             }
-            FromNanny::WorkerDied { slot, server_id, signal, code, executing, log_tail, .. } => {
-                let reason = death(signal, code);
+            FromNanny::WorkerDied {
+                slot,
+                server_id,
+                pid,
+                signal,
+                code,
+                cause,
+                executing,
+                log_tail,
+                ..
+            } => {
+                let reason = if cause.is_empty() { death(signal, code) } else { cause };
                 if !log_tail.is_empty() && !self.phase.is_over() {
                     tracing::info!(worker = %slot, "last words of the worker:\n{log_tail}");
                 }
-                let worker = self
-                    .links
-                    .iter()
-                    .find(|(_, link)| link.registration.server_id == server_id)
-                    .map(|(worker, _)| *worker);
+                // It may have died before it told its supervisor who it is.
+                let died = |link: &Link| {
+                    let registration = &link.registration;
+                    registration.server_id == server_id
+                        || (registration.name == slot && registration.pid == pid)
+                };
+                let found = self.links.iter().find(|(_, link)| died(link));
+                let worker = found.map(|(worker, _)| *worker);
                 match worker {
                     Some(worker) => {
                         self.connections.remove(&worker.0);
@@ -174,12 +185,12 @@ impl Driver {
             }
             FromNanny::SlotGivenUp { slot, reason } => {
                 if !self.phase.is_over() {
-                    tracing::error!(worker = %slot, "gave up this worker: {reason}");
+                    tracing::warn!(worker = %slot, "gave up this worker: {reason}");
                 }
                 self.nannies.give_up(slot, reason);
             }
             FromNanny::Signalled { signal } => {
-                self.stop(format!("signal {}", signal_name(signal)));
+                self.stop(&format!("signal {}", signal_name(signal)));
             }
             FromNanny::Goodbye => {
                 if let Some(nanny) = self.nannies.by_connection.get_mut(&connection) {
@@ -207,13 +218,12 @@ impl Driver {
         for name in names {
             self.nannies.give_up(name, format!("the supervisor of rank {rank} {reason}"));
         }
-        let mut orphans: Vec<WorkerId> = self
+        let orphans: Vec<WorkerId> = self
             .links
             .iter()
             .filter(|(_, link)| link.registration.nanny == id)
             .map(|(worker, _)| *worker)
             .collect();
-        orphans.sort_unstable();
         for worker in orphans {
             self.connections.remove(&worker.0);
             self.lose(worker, None, format!("its supervisor {reason}"));
@@ -223,9 +233,18 @@ impl Driver {
     /// Removes workers whose nanny did not report their death in time.
     pub(super) fn lose_overdue(&mut self, now: Instant) {
         for (worker, reason) in self.nannies.overdue(now) {
-            if self.links.contains_key(&worker) && !self.connections.contains_key(&worker.0) {
-                self.lose(worker, None, reason);
+            if self.connections.contains_key(&worker.0) {
+                continue;
             }
+            // Cut off or stopped, it would hold its slot for ever; a successor is left alone.
+            if let Some(link) = self.links.get(&worker) {
+                let (nanny, slot) = (link.registration.nanny, &link.registration.name);
+                let same = |other: &&Link| other.registration.name == *slot;
+                if self.links.values().filter(same).count() == 1 {
+                    self.nannies.kill_worker(nanny, slot, &reason);
+                }
+            }
+            self.lose(worker, None, reason);
         }
     }
 }

@@ -1,15 +1,17 @@
 //! What a run tells while it goes on: events, progress, totals for the summary.
 
-use super::link::Link;
 use super::SchedulerOptions;
+use super::link::Link;
 use crate::observe::events::{Event, EventWriter, Outcome, Phase, WorkerState, utc_now};
 use crate::observe::progress::{ProgressDisplay, Standing};
 use rdask_core::graph::Graph;
-use rdask_core::ids::{RunId, TaskId, WorkerId};
-use rdask_core::messages::{Heartbeat, ToScheduler, TransferReport, WorkerRegistration};
+use rdask_core::ids::{RunId, TaskId, TransferId, WorkerId};
+use rdask_core::messages::{
+    Heartbeat, ToScheduler, TransferOutcome, TransferReport, WorkerRegistration,
+};
 use rdask_core::scheduler::{SchedulerState, TaskState};
 use rdask_core::time::Time;
-use rustc_hash::FxHashMap;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -24,6 +26,10 @@ pub(super) struct Observer {
     graph_path: String,
     needed: u64,
     last_state: Time,
+    /// Names of all workers that ever joined: transfers from a dead one still end.
+    names: BTreeMap<WorkerId, String>,
+    /// Transfers under way, when they are written down.
+    transfers: BTreeMap<(WorkerId, TransferId), TransferReport>,
     /// Totals of workers that are gone.
     received: [u64; 4],
     peak_rss_bytes: u64,
@@ -39,6 +45,8 @@ impl Observer {
             graph_path: options.graph_path.clone(),
             needed: 0,
             last_state: Time(0),
+            names: BTreeMap::default(),
+            transfers: BTreeMap::default(),
             received: [0; 4],
             peak_rss_bytes: 0,
         }
@@ -61,7 +69,13 @@ impl Observer {
         }
     }
 
-    pub(super) fn worker_joined(&mut self, now: Time, worker: &WorkerRegistration) {
+    pub(super) fn worker_joined(
+        &mut self,
+        now: Time,
+        number: WorkerId,
+        worker: &WorkerRegistration,
+    ) {
+        self.names.insert(number, worker.name.clone());
         let (host, pid) = (worker.host.as_str(), worker.pid);
         let event = Event::WorkerJoined { worker: &worker.name, host, pid };
         self.write(now.as_secs_f64(), &event);
@@ -160,26 +174,46 @@ impl Observer {
         }
     }
 
-    pub(super) fn transfer(
-        &mut self,
-        to: &Link,
-        links: &FxHashMap<WorkerId, Link>,
-        transfer: &TransferReport,
-    ) {
+    /// A transfer began or ended at `to`.
+    pub(super) fn transfer(&mut self, to: &Link, receiver: WorkerId, report: TransferReport) {
+        let outcome = match report.outcome {
+            TransferOutcome::Started => {
+                self.transfers.insert((receiver, report.transfer), report);
+                return;
+            }
+            TransferOutcome::Finished => Outcome::Finished,
+            TransferOutcome::Failed => Outcome::Erred,
+        };
+        self.transfers.remove(&(receiver, report.transfer));
+        self.write_transfer(to, &report, outcome);
+    }
+
+    /// A worker died: so did the transfers to it.
+    pub(super) fn lost_transfers(&mut self, now: Time, to: &Link, receiver: WorkerId) {
+        let of_receiver = |(worker, _): &(WorkerId, TransferId)| *worker == receiver;
+        let keys: Vec<_> = self.transfers.keys().copied().filter(of_receiver).collect();
+        for key in keys {
+            if let Some(mut report) = self.transfers.remove(&key) {
+                report.stop_ns = to.on_its_clock_ns(now);
+                self.write_transfer(to, &report, Outcome::Lost);
+            }
+        }
+    }
+
+    fn write_transfer(&mut self, to: &Link, report: &TransferReport, outcome: Outcome) {
         let Some(graph) = self.graph.clone() else { return };
-        let keys: Vec<&str> = transfer.tasks.iter().map(|task| graph.key(*task)).collect();
-        let from = links
-            .get(&transfer.from)
-            .map_or_else(|| transfer.from.0.to_string(), |link| link.registration.name.clone());
-        let stop = to.on_our_clock_s(transfer.stop_ns);
+        let keys: Vec<&str> = report.tasks.iter().map(|task| graph.key(*task)).collect();
+        let from = self.names.get(&report.from).cloned().unwrap_or_default();
+        let stop = to.on_our_clock_s(report.stop_ns);
         let event = Event::Transfer {
             keys: &keys,
             from: &from,
             to: &to.registration.name,
-            path: &transfer.path,
-            nbytes: transfer.nbytes,
-            start: to.on_our_clock_s(transfer.start_ns),
+            path: &report.path,
+            nbytes: report.nbytes,
+            start: to.on_our_clock_s(report.start_ns),
             stop,
+            outcome,
         };
         self.write(stop, &event);
     }
@@ -194,7 +228,7 @@ impl Observer {
 
     /// Bytes received over each path (same process, shared memory, UCX, TCP) and the largest peak of
     /// resident bytes of a worker.
-    pub(super) fn totals(&self, links: &FxHashMap<WorkerId, Link>) -> ([u64; 4], u64) {
+    pub(super) fn totals(&self, links: &BTreeMap<WorkerId, Link>) -> ([u64; 4], u64) {
         let (mut received, mut peak) = (self.received, self.peak_rss_bytes);
         for link in links.values() {
             for (total, more) in received.iter_mut().zip(link.heartbeat.received_bytes) {
@@ -210,7 +244,7 @@ impl Observer {
         &mut self,
         now: Time,
         state: &SchedulerState,
-        links: &FxHashMap<WorkerId, Link>,
+        links: &BTreeMap<WorkerId, Link>,
     ) {
         if self.graph.is_none() {
             return;
@@ -226,10 +260,8 @@ impl Observer {
             return;
         }
         self.last_state = now;
-        let mut workers: Vec<(&WorkerId, &Link)> = links.iter().collect();
-        workers.sort_unstable_by_key(|(worker, _)| **worker);
-        let workers: Vec<WorkerState<'_>> = workers
-            .into_iter()
+        let workers: Vec<WorkerState<'_>> = links
+            .iter()
             .map(|(worker, link)| WorkerState {
                 worker: &link.registration.name,
                 memory: link.heartbeat.rss_bytes,

@@ -4,6 +4,7 @@
 //! its threads were running, or, without such a report, a moment after its connection broke.
 
 use super::driver::{Driver, JOB, Report};
+use super::job::FailedWrite;
 use super::link::Link;
 use crate::observe::events::Outcome;
 use rdask_core::graph::quoted;
@@ -19,6 +20,19 @@ impl Driver {
     /// One message of a worker.
     pub(super) fn on_worker_message(&mut self, worker: WorkerId, message: ToScheduler) {
         use ToScheduler as M;
+        let last_words = matches!(
+            message,
+            M::Register(_)
+                | M::Heartbeat(_)
+                | M::Transferred(_)
+                | M::OutputWritten { .. }
+                | M::Warning { .. }
+                | M::Goodbye
+        );
+        if self.phase.is_over() && !last_words {
+            // Nobody is told any more what to do about it.
+            return;
+        }
         match message {
             M::Register(registration) => self.on_register(worker, *registration),
             M::TaskFinished { .. } | M::TaskErred { .. } => self.on_task_end(worker, message),
@@ -49,7 +63,7 @@ impl Driver {
             M::Heartbeat(heartbeat) => self.on_heartbeat(worker, *heartbeat),
             M::Transferred(transfer) => {
                 if let Some(link) = self.links.get(&worker) {
-                    self.observer.transfer(link, &self.links, &transfer);
+                    self.observer.transfer(link, worker, *transfer);
                 }
             }
             M::OutputWritten { task, target, written } => {
@@ -62,7 +76,8 @@ impl Driver {
                 }
             }
             M::OutputFailed { task, target, reason, mismatch } => {
-                self.on_output_failed(worker, task, &target, &reason, mismatch);
+                let target = *target;
+                self.on_output_failed(worker, &FailedWrite { task, target, reason, mismatch });
             }
             M::OutputsSynced { error } => self.on_synced(worker, error),
             M::Warning { text } => {
@@ -103,9 +118,25 @@ impl Driver {
                 cpus = %registration.cpus,
                 "worker joined"
             );
-            self.observer.worker_joined(self.clock.now(), registration);
+            self.observer.worker_joined(self.clock.now(), worker, registration);
+        }
+        self.warn_of_mixed_cpus();
+        if self.phase.is_over() {
+            self.close_worker(worker);
         }
         self.write_scheduler_file();
+    }
+
+    /// Results may then differ in the last bits of matmul, by where a task ran: said once.
+    fn warn_of_mixed_cpus(&mut self) {
+        let mut kinds = self.links.values().map(|link| &link.registration.cpu_features);
+        let Some(first) = kinds.next() else { return };
+        let Some(other) = kinds.find(|kind| *kind != first) else { return };
+        if !std::mem::replace(&mut self.mixed_cpus, true) {
+            tracing::warn!(
+                "workers have different CPUs ({first}; {other}): matmul may differ in its last bits"
+            );
+        }
     }
 
     fn on_task_end(&mut self, worker: WorkerId, message: ToScheduler) {
@@ -115,7 +146,13 @@ impl Driver {
         }
         match message {
             ToScheduler::TaskFinished {
-                task, run_id, nbytes, type_code, start_ns, stop_ns, ..
+                task,
+                run_id,
+                nbytes,
+                type_code,
+                start_ns,
+                stop_ns,
+                ..
             } => {
                 self.last_result = self.clock.now();
                 self.handle(SchedulerEvent::TaskFinished {
@@ -190,7 +227,8 @@ impl Driver {
         if self.phase.is_over() {
             tracing::debug!(worker = %registration.name, "worker ended: {reason}");
         } else {
-            let running = if keys.is_empty() { String::new() } else { format!(" while running {keys}") };
+            let running =
+                if keys.is_empty() { String::new() } else { format!(" while running {keys}") };
             tracing::warn!(
                 worker = %registration.name,
                 host = %registration.host,
@@ -200,6 +238,7 @@ impl Driver {
         }
         let now = self.clock.now();
         self.observer.worker_lost(now, registration, &reason);
+        self.observer.lost_transfers(now, &link, worker);
         self.observer.lost_tasks(&self.state, now, &registration.name, running);
         self.remove(worker, false, executing, reason);
         self.write_scheduler_file();
@@ -212,11 +251,15 @@ impl Driver {
         executing: Option<Vec<(TaskId, RunId)>>,
         reason: String,
     ) {
+        self.forget_sync(worker);
+        if self.phase.is_over() {
+            // What it held would be sent elsewhere to be computed again.
+            return;
+        }
         self.handle(SchedulerEvent::RemoveWorker { worker, expected, executing, reason });
         for task in self.job.on_worker_lost(worker) {
             self.order_writes(task);
         }
-        self.forget_sync(worker);
     }
 
     /// A client's report from the core.
@@ -253,7 +296,6 @@ impl Driver {
                 slow.push(*worker);
             }
         }
-        slow.sort_unstable();
         for worker in slow {
             self.drop_worker(worker, "does not read what it is sent");
         }
@@ -295,4 +337,25 @@ pub(super) fn list(names: impl Iterator<Item = String>) -> String {
         text.push_str(&format!(" and {} more", count - SHOWN));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::list_keys;
+
+    fn listed(count: usize) -> String {
+        let keys: Vec<String> = (0..count).map(|key| format!("x-{key}")).collect();
+        list_keys(keys.iter().map(String::as_str))
+    }
+
+    #[test]
+    fn ten_keys_are_named_and_the_rest_counted() {
+        assert_eq!(listed(0), "");
+        assert_eq!(listed(1), "'x-0'");
+        assert_eq!(listed(3), "'x-0', 'x-1', 'x-2'");
+        let ten = "'x-0', 'x-1', 'x-2', 'x-3', 'x-4', 'x-5', 'x-6', 'x-7', 'x-8', 'x-9'";
+        assert_eq!(listed(10), ten);
+        assert_eq!(listed(11), format!("{ten} and 1 more"));
+        assert_eq!(listed(1000), format!("{ten} and 990 more"));
+    }
 }

@@ -3,10 +3,11 @@
 use super::Supervisor;
 use rdask_launcher::bootstrap::{BootstrapError, Job, Wishes, bootstrap};
 use rdask_launcher::descendants;
-use rdask_launcher::env::{self, Env, Launch};
-use rdask_launcher::scratch::Scratch;
+use rdask_launcher::env::{self, Env, Launch, LaunchError};
+use rdask_launcher::scratch::{Scratch, ScratchError};
 use rdask_launcher::spawn::Spawner;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 
 /// How a rank ends.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -15,13 +16,24 @@ pub struct Outcome {
     pub code: i32,
     /// What to print to stderr, whole, with `error:` and `help:`.
     pub message: Option<String>,
+    /// Where the verdict belongs, on rank 0; none while no run has begun to write there.
+    pub accepted: Option<Accepted>,
+}
+
+/// An output folder that the job has accepted.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Accepted {
+    /// The folder.
+    pub folder: PathBuf,
+    /// The job.
+    pub job_id: String,
 }
 
 impl Outcome {
     /// The system failed at this rank: rank 0 tells, the others end in silence.
     pub(super) fn failed(job: &Job, message: String) -> Self {
         if job.rank == 0 {
-            Self { code: 3, message: Some(message) }
+            Self { code: 3, message: Some(message), accepted: None }
         } else {
             tracing::error!("{message}");
             Self::default()
@@ -37,7 +49,20 @@ impl Outcome {
             (_, Some(help)) => format!("error: {error}\nhelp: {help}"),
             (_, None) => format!("error: {error}"),
         };
-        Self { code: error.code(), message: Some(message) }
+        Self { code: error.code(), message: Some(message), accepted: None }
+    }
+}
+
+/// The rank that this process will have, as far as the environment tells; 0 where it does not.
+#[must_use]
+pub fn expected_rank(launcher: Option<&str>) -> u32 {
+    detected(launcher, &Env::from_process()).map_or(0, |launch| launch.rank)
+}
+
+fn detected(launcher: Option<&str>, env: &Env) -> Result<Launch, LaunchError> {
+    match launcher {
+        Some(name) => env::detect_as(name, env),
+        None => env::detect(env),
     }
 }
 
@@ -49,11 +74,7 @@ impl Outcome {
 /// ranks were told to end.
 pub fn launch(launcher: Option<&str>, wishes: impl FnOnce() -> Result<Wishes, String>) -> Outcome {
     let env = Env::from_process();
-    let detected = match launcher {
-        Some(name) => env::detect_as(name, &env),
-        None => env::detect(&env),
-    };
-    let launch = match detected {
+    let launch = match detected(launcher, &env) {
         Ok(launch) => launch,
         Err(error) => return Outcome::of_error(0, &error.into()),
     };
@@ -88,8 +109,11 @@ fn log_start(launch: &Launch, job: &Job) {
 /// Whatever happens inside, no process of ours and no file is left behind.
 fn supervise(job: Job) -> Outcome {
     let rank = job.rank;
+    // Nothing is made unless a folder is named: what a killed supervisor leaves, nobody removes.
     let local = job.bootstrap.local_directory.clone();
-    let scratch = Scratch::create(&local, &job.bootstrap.job_id, rank);
+    let scratch = (!local.as_os_str().is_empty())
+        .then(|| Scratch::create(&local, &job.bootstrap.job_id, rank))
+        .transpose();
     let outcome = catch_unwind(AssertUnwindSafe(|| run(job, &scratch)));
     let left = descendants::kill_all();
     if left > 0 {
@@ -98,11 +122,15 @@ fn supervise(job: Job) -> Outcome {
     drop(scratch);
     outcome.unwrap_or_else(|_| {
         let message = "error: the supervisor failed; the job is lost".to_owned();
-        if rank == 0 { Outcome { code: 3, message: Some(message) } } else { Outcome::default() }
+        if rank == 0 {
+            Outcome { code: 3, message: Some(message), accepted: None }
+        } else {
+            Outcome::default()
+        }
     })
 }
 
-fn run(job: Job, scratch: &Result<Scratch, rdask_launcher::scratch::ScratchError>) -> Outcome {
+fn run(job: Job, scratch: &Result<Option<Scratch>, ScratchError>) -> Outcome {
     let spawner = match Spawner::new() {
         Ok(spawner) => spawner,
         Err(error) => return Outcome::failed(&job, format!("error: {error}")),
@@ -113,7 +141,7 @@ fn run(job: Job, scratch: &Result<Scratch, rdask_launcher::scratch::ScratchError
         Err(error) => return Outcome::failed(&job, format!("error: no event loop: {error}")),
     };
     let path = match scratch {
-        Ok(scratch) => Ok(scratch.path().to_owned()),
+        Ok(scratch) => Ok(scratch.as_ref().map(|it| it.path().to_owned()).unwrap_or_default()),
         Err(error) => Err(error.to_string()),
     };
     let supervisor = Supervisor::new(job, spawner, path);

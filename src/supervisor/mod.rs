@@ -15,14 +15,16 @@ mod child;
 mod launch;
 mod watch;
 
-pub use launch::{Outcome, launch};
+pub use launch::{Accepted, Outcome, expected_rank, launch};
 
 use crate::nanny::{Link, LinkEvent};
+use crate::output::forget_verdict;
 use child::Child;
 use rdask_core::messages::{FromNanny, ToNanny};
 use rdask_launcher::bootstrap::Job;
 use rdask_launcher::control::{FromChild, Start, ToChild};
 use rdask_launcher::descendants;
+use rdask_launcher::limits;
 use rdask_launcher::nanny::{CLOSE_GRACE, Ending, Nanny, NannyEvent, NannyInstruction};
 use rdask_launcher::roles::{RankPlan, Role, WorkerSlot};
 use rdask_launcher::signals::{self, Meaning};
@@ -43,6 +45,9 @@ const VERDICT_LIMIT: Duration = Duration::from_secs(8);
 const MEMORY_INTERVAL: Duration = Duration::from_millis(100);
 /// A worker above this share of its limit, in percent, is ended (Dask's terminate).
 const MEMORY_TERMINATE_PERCENT: u64 = 95;
+/// Cause of a death by the kernel's hand.
+const OUT_OF_MEMORY: &str = "was killed by the kernel because memory ran out (a smaller \
+                             --memory-limit makes workers end earlier, fewer --threads use less)";
 /// Events that wait for the loop; producers wait when it is full.
 const QUEUE_LENGTH: usize = 256;
 
@@ -87,6 +92,8 @@ pub(crate) struct Supervisor {
     children: BTreeMap<i32, Child>,
     scheduler: SchedulerState,
     link: Option<Link>,
+    /// The output folder, once the scheduler has accepted it.
+    accepted: Option<PathBuf>,
     /// The scheduler's last word.
     verdict: Option<(i32, String)>,
     /// The signal that stopped the job.
@@ -99,6 +106,8 @@ pub(crate) struct Supervisor {
     memory_at: Option<Instant>,
     /// Why a slot's worker was ended by us, for the report.
     ended_because: BTreeMap<usize, String>,
+    /// Processes of our control group that the kernel killed for memory, when last looked at.
+    oom_kills: u64,
     events: (mpsc::Sender<Event>, mpsc::Receiver<Event>),
 }
 
@@ -118,6 +127,7 @@ impl Supervisor {
             children: BTreeMap::new(),
             scheduler: SchedulerState::Elsewhere,
             link: None,
+            accepted: None,
             verdict: None,
             stopped_by: None,
             over: false,
@@ -125,6 +135,7 @@ impl Supervisor {
             kill_at: None,
             memory_at: limited.then_some(began),
             ended_because: BTreeMap::new(),
+            oom_kills: limits::oom_kills(),
             events: mpsc::channel(QUEUE_LENGTH),
         }
     }
@@ -183,23 +194,31 @@ impl Supervisor {
         if self.job.rank != 0 {
             return Outcome::default();
         }
+        let accepted = self
+            .accepted
+            .clone()
+            .map(|folder| Accepted { folder, job_id: self.job.bootstrap.job_id.clone() });
+        Outcome { accepted, ..self.code_and_message() }
+    }
+
+    fn code_and_message(&self) -> Outcome {
+        let failed = |message| Outcome { code: 3, message: Some(message), accepted: None };
         let stopped = self.stopped_by.map(signals::name);
         let ending = match self.scheduler {
             SchedulerState::Ended(ending) => ending,
             SchedulerState::Elsewhere | SchedulerState::Running(_) => Ending::default(),
         };
         match (&self.verdict, stopped, ending.code) {
-            (Some((code, message)), ..) => {
-                Outcome { code: *code, message: Some(message.clone()).filter(|m| !m.is_empty()) }
-            }
-            (None, Some(signal), _) => {
-                Outcome { code: 3, message: Some(format!("error: stopped by {signal}")) }
-            }
-            (None, None, Some(code @ (0..=3 | 75))) => Outcome { code, message: None },
+            (Some((code, message)), ..) => Outcome {
+                code: *code,
+                message: Some(message.clone()).filter(|m| !m.is_empty()),
+                accepted: None,
+            },
+            (None, Some(signal), _) => failed(format!("error: stopped by {signal}")),
+            (None, None, Some(code @ (0..=3 | 75))) => Outcome { code, ..Outcome::default() },
             (None, None, _) => {
                 let what = if self.plan.together { "scheduler and worker" } else { "scheduler" };
-                let message = format!("error: the process of the {what} {ending}; the job is lost");
-                Outcome { code: 3, message: Some(message) }
+                failed(format!("error: the process of the {what} {ending}; the job is lost"))
             }
         }
     }
@@ -248,7 +267,10 @@ impl Supervisor {
             Meaning::Nothing => {}
             Meaning::Warning => {
                 let name = signals::name(signal);
-                tracing::warn!("{name}: the walltime ends soon; this run goes on");
+                // The signal reaches all ranks; one line is enough.
+                if self.job.rank == 0 {
+                    tracing::warn!("{name}: the walltime ends soon; this run goes on");
+                }
             }
             Meaning::Stop if self.stopped_by.is_some() => self.kill_at = Some(Instant::now()),
             Meaning::Stop => {
@@ -270,6 +292,10 @@ impl Supervisor {
                 FromChild::Ready { server_id, address } => {
                     tracing::debug!(pid, address, "child is ready");
                     child.server_id = server_id;
+                }
+                FromChild::Accepted { folder } => {
+                    forget_verdict(&folder);
+                    self.accepted = Some(folder);
                 }
                 FromChild::Verdict { code, message } if child.slot.is_none() => {
                     self.verdict = Some((code, message));
@@ -304,7 +330,7 @@ impl Supervisor {
     fn on_link_gone(&mut self, reason: &str) {
         self.link = None;
         if self.scheduler == SchedulerState::Elsewhere && !self.over {
-            tracing::warn!(reason, "the scheduler cannot be reached: ending");
+            tracing::info!(reason, "the scheduler cannot be reached: ending");
             self.over = true;
             self.close_slots("the scheduler is gone", Duration::ZERO);
         }
@@ -333,35 +359,51 @@ impl Supervisor {
 
     fn on_worker_ended(&mut self, slot: usize, child: &Child, ending: Ending) {
         let executing = child.executing();
-        let mut log_tail = child.log_tail();
-        if let Some(reason) = self.ended_because.remove(&slot) {
-            log_tail = if log_tail.is_empty() { reason } else { format!("{log_tail}\n{reason}") };
-        }
+        let log_tail = child.log_tail();
+        let cause = self.cause_of(slot, ending);
         let event = NannyEvent::Exited { pid: child.pid, ending, executing: !executing.is_empty() };
         let mut out = Vec::new();
         self.nanny.handle(self.began.elapsed(), event, &mut out);
         for instruction in &mut out {
             if let NannyInstruction::ReportDeath { slot, pid, ending, restarts } = *instruction {
                 let name = self.plan.workers[slot].name.clone();
-                tracing::warn!(worker = name, pid, restarts, "worker process {ending}");
+                // The scheduler tells the user, with what the worker was doing.
+                tracing::info!(worker = name, pid, restarts, cause, "worker process {ending}");
                 self.tell_scheduler(FromNanny::WorkerDied {
                     slot: name,
                     server_id: child.server_id,
                     pid: pid.unsigned_abs(),
                     signal: ending.signal,
                     code: ending.code,
+                    cause: cause.clone(),
                     executing: executing.clone(),
                     log_tail: log_tail.clone(),
                     restarts,
                 });
             }
-            if let NannyInstruction::ReportGivenUp { reason, .. } = instruction
-                && !log_tail.is_empty()
-            {
-                *reason = format!("{reason}; its last words:\n{log_tail}");
+            if let NannyInstruction::ReportGivenUp { reason, .. } = instruction {
+                // The cause says more than how it ended.
+                if !cause.is_empty()
+                    && let Some(start) = reason.strip_suffix(&ending.to_string())
+                {
+                    *reason = format!("{start}{cause}");
+                }
+                if !log_tail.is_empty() {
+                    *reason = format!("{reason}; its last words:\n{log_tail}");
+                }
             }
         }
         self.carry_out(out);
+    }
+
+    /// What we know of a worker's death beyond signal and code: memory. Empty: nothing.
+    fn cause_of(&mut self, slot: usize, ending: Ending) -> String {
+        if let Some(reason) = self.ended_because.remove(&slot) {
+            return reason;
+        }
+        let before = std::mem::replace(&mut self.oom_kills, limits::oom_kills());
+        let by_kernel = self.oom_kills > before && ending.signal == Some(libc::SIGKILL);
+        if by_kernel { OUT_OF_MEMORY.to_owned() } else { String::new() }
     }
 
     fn tell_scheduler(&self, message: FromNanny) {
@@ -396,7 +438,7 @@ impl Supervisor {
                 NannyInstruction::ReportDeath { .. } => {}
                 NannyInstruction::ReportGivenUp { slot, reason } => {
                     let slot = self.plan.workers[slot].name.clone();
-                    tracing::error!(worker = slot, "given up: {reason}");
+                    tracing::info!(worker = slot, "given up: {reason}");
                     self.tell_scheduler(FromNanny::SlotGivenUp { slot, reason });
                 }
             }
@@ -516,8 +558,8 @@ impl Supervisor {
                 continue;
             }
             let reason = format!(
-                "ended by its supervisor: {used} bytes in use are over \
-                 {MEMORY_TERMINATE_PERCENT} % of its memory limit of {limit} (--memory-limit)"
+                "was ended because it used {used} bytes of memory, over \
+                 {MEMORY_TERMINATE_PERCENT} % of its limit of {limit} (--memory-limit)"
             );
             self.ended_because.insert(slot, reason.clone());
             let grace = MEMORY_INTERVAL;

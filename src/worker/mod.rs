@@ -15,7 +15,7 @@ mod writer;
 
 use crate::clock::Clock;
 use crate::config::Fsync;
-use crate::executor::{Pool, PoolOptions, Run, Seat, Surroundings};
+use crate::executor::{Bind, Note, Pool, PoolOptions, Seat, Surroundings};
 use crate::outgoing::Outgoing;
 use io::Io;
 use measure::Meter;
@@ -25,7 +25,9 @@ use rdask_core::ids::{TaskId, WorkerId};
 use rdask_core::messages::{ToScheduler, ToWorker, WorkerRegistration};
 use rdask_core::worker::{WorkerOptions, WorkerState};
 use rdask_store::{Sealed, Store};
-use rdask_transport::{Batch, Channel, ChannelReceiver, ChannelSender, Endpoint, Fetcher, Lookup, Serve};
+use rdask_transport::{
+    Batch, Channel, ChannelReceiver, ChannelSender, Endpoint, Fetcher, Lookup, Serve,
+};
 use shell::{Command, Shell};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -33,7 +35,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 /// What a worker needs.
-pub struct WorkerSetup {
+pub(crate) struct WorkerSetup {
     /// What it says about itself; its slots and limits are in here.
     pub registration: WorkerRegistration,
     /// Numbers of the policies.
@@ -49,9 +51,9 @@ pub struct WorkerSetup {
     /// Longest look for work of an idle thread.
     pub spin: Duration,
     /// Binds the calling thread.
-    pub bind: Box<dyn Fn(&[u32]) + Send + Sync>,
+    pub bind: Bind,
     /// Notes what a thread runs, for the nanny.
-    pub note: Box<dyn Fn(u32, Option<&Run>) + Send + Sync>,
+    pub note: Note,
     /// Relative paths refer to it.
     pub working_directory: PathBuf,
     /// The output folder.
@@ -63,7 +65,7 @@ pub struct WorkerSetup {
 }
 
 /// A worker that is not connected yet; its data server may start before it joins.
-pub struct Worker {
+pub(crate) struct Worker {
     setup: WorkerSetup,
     shared: Arc<Shared>,
 }
@@ -75,7 +77,7 @@ struct Shared {
 }
 
 /// A worker that has ended; its threads may still be at their last runs.
-pub struct Ended {
+pub(crate) struct Ended {
     /// Why: the scheduler's reason, or what broke.
     pub reason: Result<String, String>,
     pool: Pool,
@@ -83,12 +85,12 @@ pub struct Ended {
 
 impl Ended {
     /// Waits for the threads. A process that exits anyway need not.
-    pub fn join(self) {
+    pub(crate) fn join(self) {
         drop(self.pool);
     }
 
     /// Leaves the threads to the end of the process.
-    pub fn abandon(self) {
+    pub(crate) fn abandon(self) {
         std::mem::forget(self.pool);
     }
 }
@@ -106,22 +108,20 @@ impl Shared {
 impl Worker {
     /// A worker that has not joined.
     #[must_use]
-    pub fn new(setup: WorkerSetup) -> Self {
+    pub(crate) fn new(setup: WorkerSetup) -> Self {
         Self { setup, shared: Arc::new(Shared { shell: Mutex::new(None) }) }
     }
 
     /// Answers a peer's request for data by name (the number of a task).
     #[must_use]
-    pub fn server(&self) -> Lookup {
+    pub(crate) fn server(&self) -> Lookup {
         let shared = Arc::clone(&self.shared);
         Arc::new(move |names, answers| {
             let guard = shared.lock();
             for name in names {
                 let task = u32::try_from(*name).ok().map(TaskId);
-                let value = guard
-                    .as_ref()
-                    .zip(task)
-                    .and_then(|(shell, task)| shell.value(task).cloned());
+                let value =
+                    guard.as_ref().zip(task).and_then(|(shell, task)| shell.value(task).cloned());
                 answers.push(value.map_or(Serve::Absent, Serve::Object));
             }
         })
@@ -140,7 +140,7 @@ impl Worker {
     ///
     /// # Errors
     /// When the scheduler refused the worker or went away before, or the system refuses a thread.
-    pub async fn run(
+    pub(crate) async fn run(
         self,
         channel: Channel,
         endpoint: Endpoint,
@@ -157,8 +157,8 @@ impl Worker {
         let refused = |error| format!("the system refuses threads: {error}");
         let writes = {
             let shared = Arc::clone(&shared);
-            let answer = move |message: &ToScheduler| {
-                shared.with(|shell| shell.send(message));
+            let answer = move |nbytes, message: &ToScheduler| {
+                shared.with(|shell| shell.on_written(nbytes, message));
             };
             writer::start(setup.output.clone(), setup.fsync, answer).map_err(refused)?
         };
@@ -170,8 +170,18 @@ impl Worker {
             shell.set_submitter(Some(pool.submitter()));
             shell.on_messages(rest.into_iter());
         });
-        let mut io =
-            Io { shared, fetcher, endpoint, meter, writes, reports_transfers, heartbeat, clock, timer: None };
+        let mut io = Io {
+            shared,
+            fetcher,
+            endpoint,
+            meter,
+            writes,
+            reports_transfers,
+            heartbeat,
+            clock,
+            timer: None,
+            peers: rustc_hash::FxHashMap::default(),
+        };
         let reason = io.run(receiver, queue).await;
         // The last measurements go into the summary.
         io.send_heartbeat();
@@ -204,7 +214,9 @@ async fn registered(
             ToWorker::Registered { worker, heartbeat_ns } => {
                 Ok((worker, Duration::from_nanos(heartbeat_ns), rest))
             }
-            ToWorker::Close { reason } => Err(format!("the scheduler refused this worker: {reason}")),
+            ToWorker::Close { reason } => {
+                Err(format!("the scheduler refused this worker: {reason}"))
+            }
             _ => Err("the scheduler answered the registration with something else".to_owned()),
         };
     }
@@ -231,7 +243,8 @@ fn shell(
         worker,
     };
     let state = WorkerState::new(setup.config.clone(), options, setup.seed);
-    Shell::new(state, setup.clock, sender, commands, registration.machine.clone())
+    let around = (setup.store.clone(), registration.machine.clone());
+    Shell::new(state, setup.clock, sender, commands, around)
 }
 
 fn start_pool(setup: WorkerSetup, shared: &Arc<Shared>) -> std::io::Result<Pool> {

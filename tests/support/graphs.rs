@@ -54,11 +54,12 @@ impl Case {
         bytes.chunks_exact(8).map(|eight| f64::from_le_bytes(eight.try_into().unwrap())).collect()
     }
 
-    /// Names in the output folder, sorted.
+    /// Names in the output folder, sorted, without the verdict's file, which every run leaves.
     pub(crate) fn files(&self) -> Vec<String> {
         let entries = std::fs::read_dir(self.out()).unwrap();
         let mut names: Vec<String> =
             entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.retain(|name| name != ".rdask-exit");
         names.sort();
         names
     }
@@ -66,12 +67,16 @@ impl Case {
 
 /// One task.
 pub(crate) fn task(key: &str, run: Value, deps: &[&str]) -> Value {
-    json!({ "key": key, "run": run, "deps": deps })
+    let mut task = json!({ "key": key, "deps": deps });
+    task["run"] = run;
+    task
 }
 
 /// A graph of tasks with outputs.
 pub(crate) fn graph(tasks: Vec<Value>, outputs: &[&str]) -> Value {
-    json!({ "version": 1, "tasks": tasks, "outputs": outputs })
+    let mut graph = json!({ "version": 1, "outputs": outputs });
+    graph["tasks"] = Value::Array(tasks);
+    graph
 }
 
 /// A tree that sums 2^`levels` leaves; leaf i is an array of `length` elements i, i + 1, …

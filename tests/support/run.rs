@@ -255,6 +255,11 @@ impl Run {
         all
     }
 
+    /// The process that was started has not ended.
+    pub(crate) fn goes_on(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
     /// Sends a signal to the process that was started.
     pub(crate) fn signal(&self, signal: Signal) {
         let pid = Pid::from_raw(self.pid()).unwrap();

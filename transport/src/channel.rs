@@ -347,12 +347,12 @@ impl ChannelReceiver {
     /// up: one that we did not listen to for a while is not to blame.
     fn deadline(&self) -> Instant {
         let settings = self.endpoint.settings();
+        // An answer needs time too, however short the limit was set.
+        let ping_after = settings.ping_after.min(settings.timeout / 2);
         match (&self.source, self.asked) {
             (Source::Inproc(_), _) => Instant::now() + Duration::from_secs(86_400),
-            (Source::Tcp(_), None) => self.heard + settings.ping_after,
-            (Source::Tcp(_), Some(asked)) => {
-                asked + settings.timeout.saturating_sub(settings.ping_after)
-            }
+            (Source::Tcp(_), None) => self.heard + ping_after,
+            (Source::Tcp(_), Some(asked)) => asked + settings.timeout.saturating_sub(ping_after),
         }
     }
 }

@@ -52,6 +52,8 @@ pub struct Config {
     pub transfer_outgoing_count_limit: u32,
     /// Below this many incoming bytes the count limit does not throttle.
     pub transfer_throttle_floor_bytes: u64,
+    /// While results of more bytes wait to be written on a worker, it starts nothing.
+    pub write_backlog_bytes: u64,
     /// First wait after a busy answer; doubles up to `busy_retry_max_ns`.
     pub busy_retry_ns: u64,
     /// Longest wait after a busy answer.
@@ -91,6 +93,7 @@ impl Default for Config {
             transfer_incoming_count_limit: 50,
             transfer_outgoing_count_limit: 10,
             transfer_throttle_floor_bytes: 10_000_000,
+            write_backlog_bytes: 32 << 20,
             busy_retry_ns: 5 * MILLISECOND_NS,
             busy_retry_max_ns: SECOND_NS,
             find_missing_ns: SECOND_NS / 2,

@@ -177,6 +177,8 @@ settings! {
         "Bytes that one request to a peer asks for at most."
     "worker.transfer.throttle-floor" Bytes Bytes transfer_throttle_floor_bytes
         "Below this many incoming bytes the number of transfers is not limited."
+    "worker.write-backlog" Bytes Bytes write_backlog_bytes
+        "While results of more bytes wait to be written on a worker, it starts nothing."
 }
 
 /// The environment variable of a setting: `RDASK_SCHEDULER__WORKER_SATURATION` for example.

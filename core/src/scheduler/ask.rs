@@ -227,8 +227,8 @@ impl Asks {
 impl Ask {
     fn refresh(&mut self, workers: &Workers) {
         self.version = workers.version();
-        let fits = |(_, worker): &(WorkerId, &Worker)| self.terms.fits(&worker.registration);
-        let named = |(_, worker): &(WorkerId, &Worker)| self.terms.names(&worker.registration);
+        let fits = |(_, worker): &(WorkerId, &Worker)| self.terms.fits(worker.registration());
+        let named = |(_, worker): &(WorkerId, &Worker)| self.terms.names(worker.registration());
         self.valid.clear();
         self.valid.extend(workers.iter().filter(fits).filter(named).map(|(id, _)| id));
         self.large_enough.clear();
@@ -257,18 +257,18 @@ pub(super) fn unsatisfiable_terms(
 ) -> Option<(String, String)> {
     let terms = Terms::new(Some(attributes));
     let serves = |(_, worker): (WorkerId, &Worker)| {
-        let registration = &worker.registration;
+        let registration = worker.registration();
         terms.fits(registration) && (terms.allow_other_workers || terms.names(registration))
     };
     if workers.iter().any(serves) {
         return None;
     }
     let size = |worker: &Worker| {
-        let limit = worker.registration.memory_limit_bytes;
-        (worker.registration.nthreads, if limit == 0 { u64::MAX } else { limit })
+        let limit = worker.registration().memory_limit_bytes;
+        (worker.nthreads, if limit == 0 { u64::MAX } else { limit })
     };
     let (_, largest) = workers.iter().max_by_key(|(_, worker)| size(worker))?;
-    Some((terms.describe(), describe_worker(&largest.registration)))
+    Some((terms.describe(), describe_worker(largest.registration())))
 }
 
 /// A worker's size in words.

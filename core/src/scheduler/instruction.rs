@@ -118,7 +118,8 @@ pub enum SchedulerInstruction {
         /// The task.
         task: TaskId,
     },
-    /// task-erred, to a client that wants it. `SchedulerState::error_of` tells root and error.
+    /// task-erred, to a client that wants it, and for a task that runs once to the client that
+    /// submitted it. `SchedulerState::error_of` tells root and error.
     TaskErred {
         /// To whom.
         client: ClientId,

@@ -11,7 +11,7 @@
 //! ```
 //!
 //! A stimulus recommends, the drain carries recommendations out until none is left, then free slots
-//! take queued tasks. docs/states-scheduler.md has every edge. This file holds the state and the
+//! take queued tasks. docs/states.md has every edge. This file holds the state and the
 //! entry; nothing here knows a socket or a clock.
 
 mod ask;

@@ -216,7 +216,7 @@ impl SchedulerState {
 
 /// A worker has that much of a resource that no task of its takes.
 fn has_free(worker: &Worker, name: &str, need: u64) -> bool {
-    let resources = worker.registration.resources.iter().zip(&worker.used_resources);
+    let resources = worker.registration().resources.iter().zip(&worker.profile.used_resources);
     resources
         .into_iter()
         .any(|((has, total), used)| has == name && total.saturating_sub(*used) >= need)

@@ -43,9 +43,10 @@ impl SchedulerState {
         at.compute_ns = at.compute_ns.saturating_add(cost_ns);
         self.total_compute_ns = self.total_compute_ns.saturating_add(cost_ns);
         for (name, need) in &terms.resources {
-            let place = at.registration.resources.iter().position(|(has, _)| has == name);
+            let place = at.registration().resources.iter().position(|(has, _)| has == name);
             if let Some(place) = place {
-                at.used_resources[place] = at.used_resources[place].saturating_add(*need);
+                at.profile.used_resources[place] =
+                    at.profile.used_resources[place].saturating_add(*need);
             }
         }
         if record.flags.has(Flags::STARTED) {
@@ -106,8 +107,12 @@ impl SchedulerState {
 
     /// Inputs that can never be together in the worker's memory: the task errs.
     fn refuse_large_inputs(&mut self, task: TaskId, worker: WorkerId, input_bytes: u64) -> bool {
+        // Most of the time no worker is that small, and its profile need not be read.
+        if input_bytes <= self.workers.smallest_memory_limit() {
+            return false;
+        }
         let Some(at) = self.workers.get(worker) else { return false };
-        let limit = at.memory_limit_bytes;
+        let limit = at.registration().memory_limit_bytes;
         if limit == 0 || input_bytes <= limit || self.config.memory_terminate <= 0.0 {
             return false;
         }
@@ -115,7 +120,7 @@ impl SchedulerState {
             "the inputs of {} take {input_bytes} bytes together, the memory limit of worker {} is \
              {limit} bytes; raise it with --memory-limit or make the inputs smaller",
             self.key_of(task),
-            at.registration.name
+            at.registration().name
         );
         self.blame_itself(task, None, error("MemoryError", message));
         self.recommend(task, TaskState::Erred);
@@ -148,17 +153,16 @@ impl SchedulerState {
         if let Some(moved) = at.processing.get(place) {
             self.tasks[moved.task.index()].processing_at = position(place);
         }
-        if long_running {
-            at.long_running_count -= 1;
-        } else {
+        if !long_running {
             at.slots_used = at.slots_used.saturating_sub(terms.threads);
         }
         at.compute_ns = at.compute_ns.saturating_sub(assigned.cost_ns);
         self.total_compute_ns = self.total_compute_ns.saturating_sub(assigned.cost_ns);
         for (name, need) in &terms.resources {
-            let place = at.registration.resources.iter().position(|(has, _)| has == name);
+            let place = at.registration().resources.iter().position(|(has, _)| has == name);
             if let Some(place) = place {
-                at.used_resources[place] = at.used_resources[place].saturating_sub(*need);
+                at.profile.used_resources[place] =
+                    at.profile.used_resources[place].saturating_sub(*need);
             }
         }
         self.workers.emptiest.update(worker, self.workers.load_of(worker, self.seed));
@@ -182,7 +186,6 @@ impl SchedulerState {
         let at = self.workers.at(worker);
         let cost_ns = std::mem::take(&mut at.processing[place].cost_ns);
         at.slots_used = at.slots_used.saturating_sub(threads);
-        at.long_running_count += 1;
         at.compute_ns = at.compute_ns.saturating_sub(cost_ns);
         self.total_compute_ns = self.total_compute_ns.saturating_sub(cost_ns);
         self.workers.emptiest.update(worker, self.workers.load_of(worker, self.seed));

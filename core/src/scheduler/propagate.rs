@@ -46,8 +46,8 @@ impl SchedulerState {
         self.set_state(task, TaskState::Erred);
         let record = &mut self.tasks[task.index()];
         let blame = record.blame;
-        record.who_wants &= !client::FIRE_AND_FORGET;
         let wanted_by = record.who_wants;
+        record.who_wants &= !client::FIRE_AND_FORGET;
         if record.waiters > 0 {
             for i in self.dependents.range(task) {
                 let dependent = self.dependents.values[i];
@@ -59,7 +59,7 @@ impl SchedulerState {
             }
         }
         self.leave_dependencies(task);
-        for client in self.clients.of(wanted_by) {
+        for client in self.clients.told_of_failure(wanted_by) {
             out.instructions.push(SchedulerInstruction::TaskErred { client, task });
         }
     }

@@ -97,7 +97,7 @@ impl SchedulerState {
     /// What a worker said about itself.
     #[must_use]
     pub fn registration_of(&self, worker: WorkerId) -> Option<&WorkerRegistration> {
-        self.workers.get(worker).map(|worker| &*worker.registration)
+        self.workers.get(worker).map(|worker| worker.registration())
     }
 
     /// Slots of a worker.
@@ -109,7 +109,7 @@ impl SchedulerState {
     /// Status of a worker.
     #[must_use]
     pub fn status_of(&self, worker: WorkerId) -> Option<WorkerStatus> {
-        self.workers.get(worker).map(|worker| worker.status)
+        self.workers.get(worker).map(|worker| worker.profile.status)
     }
 
     /// Expected work of a worker in seconds of one thread; 0 when it is not there.
@@ -129,7 +129,7 @@ impl SchedulerState {
     /// Scheduler clock minus the worker's clock at its last heartbeat, nanoseconds.
     #[must_use]
     pub fn time_delay_of(&self, worker: WorkerId) -> Option<i64> {
-        self.workers.get(worker).map(|worker| worker.time_delay_ns)
+        self.workers.get(worker).map(|worker| worker.profile.time_delay_ns)
     }
 
     /// Threads of all workers.

@@ -23,6 +23,7 @@ impl SchedulerState {
             refuse(&submission, &reason, out);
             return;
         }
+        self.clients.set_submitter(submission.client);
         let GraphSubmission { graph, order, wanted, run_once, .. } = submission;
         self.tasks = needed_tasks(&graph, wanted.iter().chain(&run_once));
         for task in &wanted {

@@ -33,9 +33,9 @@ impl SchedulerState {
         self.check_counts()?;
         let mut running = 0;
         for (id, worker) in self.workers.iter() {
-            running += usize::from(worker.status == WorkerStatus::Running);
+            running += usize::from(worker.profile.status == WorkerStatus::Running);
             self.check_worker(id, worker)
-                .map_err(|broken| format!("worker {}: {broken}", worker.registration.name))?;
+                .map_err(|broken| format!("worker {}: {broken}", worker.registration().name))?;
         }
         self.check_workers(running)
     }
@@ -181,27 +181,26 @@ impl SchedulerState {
     }
 
     fn check_worker(&self, id: WorkerId, worker: &Worker) -> Check {
-        let runs = worker.status == WorkerStatus::Running;
+        let runs = worker.profile.status == WorkerStatus::Running;
         ensure(self.workers.emptiest.contains(id) == runs, "runs in one register only")?;
         if let Some(load) = self.workers.emptiest.load(id) {
             ensure(load == worker.load(id, self.seed), "stands under an old load")?;
         }
-        let (mut slots, mut long_running, mut compute_ns) = (0_u32, 0_u32, 0_u64);
-        let mut used = vec![0_u64; worker.used_resources.len()];
+        let (mut slots, mut compute_ns) = (0_u32, 0_u64);
+        let mut used = vec![0_u64; worker.profile.used_resources.len()];
         let mut needs: FxHashMap<TaskId, u32> = FxHashMap::default();
         for sent in &worker.processing {
             let record = &self.tasks[sent.task.index()];
             ensure(record.processing_on == id.0, "processes what was sent elsewhere")?;
             let terms = self.asks.terms(record.ask);
             if record.flags.has(Flags::LONG_RUNNING) {
-                long_running += 1;
                 ensure(sent.cost_ns == 0, "a task outside the pool has a cost")?;
             } else {
                 slots += terms.threads;
             }
             compute_ns += sent.cost_ns;
             for (name, need) in &terms.resources {
-                for (place, (has, _)) in worker.registration.resources.iter().enumerate() {
+                for (place, (has, _)) in worker.registration().resources.iter().enumerate() {
                     used[place] += if has == name { *need } else { 0 };
                 }
             }
@@ -212,9 +211,8 @@ impl SchedulerState {
             }
         }
         ensure(slots == worker.slots_used, "slots are miscounted")?;
-        ensure(long_running == worker.long_running_count, "long-running tasks are miscounted")?;
         ensure(compute_ns == worker.compute_ns, "occupancy is off")?;
-        ensure(used == worker.used_resources, "used resources are off")?;
+        ensure(used == worker.profile.used_resources, "used resources are off")?;
         ensure(needs == worker.needs_what, "needed inputs are off")?;
         let missing = self.sizes(worker.needs_what.keys());
         ensure(missing == worker.network_bytes, "bytes to fetch are off")?;
@@ -232,7 +230,7 @@ impl SchedulerState {
         ensure(self.workers.emptiest.len() == running, "running workers are miscounted")?;
         let (names, addresses) = self.workers.register_sizes();
         ensure(names == self.workers.len(), "names are left of workers that are gone")?;
-        let known: usize = self.workers.iter().map(|(_, w)| w.registration.addresses.len()).sum();
+        let known: usize = self.workers.iter().map(|(_, w)| w.registration().addresses.len()).sum();
         ensure(addresses == known, "addresses are left of workers that are gone")?;
         let threads: u64 = self.workers.iter().map(|(_, w)| u64::from(w.nthreads)).sum();
         ensure(threads == self.workers.nthreads, "threads are miscounted")?;

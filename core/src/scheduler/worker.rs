@@ -10,6 +10,7 @@ use crate::messages::{WorkerRegistration, WorkerStatus};
 use crate::rng::mix;
 use crate::time::Time;
 use rustc_hash::FxHashMap;
+use std::collections::BTreeMap;
 
 /// A task that a worker was sent.
 #[derive(Clone, Copy, Debug)]
@@ -23,34 +24,11 @@ pub(super) struct Assigned {
     pub(super) at_once: bool,
 }
 
-/// What the scheduler knows of a worker: three cache lines.
+/// What is rarely read of a worker.
 #[derive(Clone, Debug)]
-#[repr(align(64))]
-pub(super) struct Worker {
-    /// Slots, at least one. This and the limit are copies that every decision reads.
-    pub(super) nthreads: u32,
-    /// Bytes; 0 = unlimited.
-    pub(super) memory_limit_bytes: u64,
-    pub(super) status: WorkerStatus,
+pub(super) struct Profile {
     pub(super) registration: Box<WorkerRegistration>,
-    /// Results that it holds.
-    pub(super) has_what: Vec<TaskId>,
-    /// Their sizes together.
-    pub(super) nbytes: u64,
-    /// Tasks that it was sent.
-    pub(super) processing: Vec<Assigned>,
-    /// How many of them left its pool.
-    pub(super) long_running_count: u32,
-    /// Slots that the others take.
-    pub(super) slots_used: u32,
-    /// Slots that queuing fills by saturation alone.
-    pub(super) saturation_slots: u32,
-    /// Expected time of the tasks in its pool.
-    pub(super) compute_ns: u64,
-    /// Inputs of its tasks that are not there: how many tasks need each.
-    pub(super) needs_what: FxHashMap<TaskId, u32>,
-    /// Sizes of these inputs together.
-    pub(super) network_bytes: u64,
+    pub(super) status: WorkerStatus,
     /// Resources that its tasks take, beside the totals of the registration.
     pub(super) used_resources: Vec<u64>,
     /// Scheduler clock minus worker clock, nanoseconds.
@@ -61,28 +39,60 @@ pub(super) struct Worker {
     pub(super) rss_bytes: u64,
 }
 
+/// What the scheduler knows of a worker: two cache lines that every decision reads, and the rest.
+#[derive(Clone, Debug)]
+#[repr(align(64))]
+pub(super) struct Worker {
+    /// Slots, at least one.
+    pub(super) nthreads: u32,
+    /// Slots that the tasks in its pool take.
+    pub(super) slots_used: u32,
+    /// Slots that queuing fills by saturation alone.
+    pub(super) saturation_slots: u32,
+    /// Expected time of the tasks in its pool.
+    pub(super) compute_ns: u64,
+    /// Sizes of the inputs in `needs_what` together.
+    pub(super) network_bytes: u64,
+    /// Sizes of the results that it holds together.
+    pub(super) nbytes: u64,
+    /// Tasks that it was sent.
+    pub(super) processing: Vec<Assigned>,
+    /// Results that it holds.
+    pub(super) has_what: Vec<TaskId>,
+    /// Inputs of its tasks that are not there: how many tasks need each.
+    pub(super) needs_what: FxHashMap<TaskId, u32>,
+    pub(super) profile: Box<Profile>,
+}
+
+const _: () = assert!(size_of::<Option<Worker>>() == 128, "a worker fills two cache lines");
+
 impl Worker {
     pub(super) fn new(registration: Box<WorkerRegistration>, saturation: f64, now: Time) -> Self {
         let used_resources = vec![0; registration.resources.len()];
         Self {
             nthreads: registration.nthreads.max(1),
-            memory_limit_bytes: registration.memory_limit_bytes,
-            status: WorkerStatus::Running,
+            slots_used: 0,
             saturation_slots: saturation_slots(registration.nthreads, saturation),
-            registration,
-            has_what: Vec::new(),
+            compute_ns: 0,
+            network_bytes: 0,
             nbytes: 0,
             processing: Vec::new(),
-            long_running_count: 0,
-            slots_used: 0,
-            compute_ns: 0,
+            has_what: Vec::new(),
             needs_what: FxHashMap::default(),
-            network_bytes: 0,
-            used_resources,
-            time_delay_ns: 0,
-            last_seen: now,
-            rss_bytes: 0,
+            profile: Box::new(Profile {
+                registration,
+                status: WorkerStatus::Running,
+                used_resources,
+                time_delay_ns: 0,
+                last_seen: now,
+                rss_bytes: 0,
+            }),
         }
+    }
+
+    /// What it said about itself.
+    pub(super) fn registration(&self) -> &WorkerRegistration {
+        &self.profile.registration
     }
 
     /// Expected time until it has done what it was sent, on one thread.
@@ -133,6 +143,8 @@ pub(super) struct Workers {
     pub(super) running_nthreads: u64,
     /// Threads of all.
     pub(super) nthreads: u64,
+    /// Memory limits of all that have one: how many workers have each.
+    memory_limits: BTreeMap<u64, u32>,
 }
 
 impl Workers {
@@ -155,6 +167,11 @@ impl Workers {
 
     pub(super) const fn len(&self) -> usize {
         self.len
+    }
+
+    /// The smallest memory limit, bytes; the largest number when no worker has one.
+    pub(super) fn smallest_memory_limit(&self) -> u64 {
+        self.memory_limits.first_key_value().map_or(u64::MAX, |(limit, _)| *limit)
     }
 
     /// Number of the current set of workers; never 0 once a worker came.
@@ -183,13 +200,17 @@ impl Workers {
         if self.table.len() <= id.index() {
             self.table.resize_with(id.index() + 1, || None);
         }
-        self.names.insert(worker.registration.name.clone(), id);
-        for address in &worker.registration.addresses {
+        self.names.insert(worker.registration().name.clone(), id);
+        for address in &worker.registration().addresses {
             self.addresses.insert(address.clone(), id);
         }
         self.nthreads += u64::from(worker.nthreads);
         self.running_nthreads += u64::from(worker.nthreads);
         self.emptiest.insert(id, worker.load(id, seed));
+        let limit = worker.registration().memory_limit_bytes;
+        if limit > 0 {
+            *self.memory_limits.entry(limit).or_insert(0) += 1;
+        }
         self.table[id.index()] = Some(worker);
         self.len += 1;
         self.version += 1;
@@ -204,11 +225,18 @@ impl Workers {
     pub(super) fn remove(&mut self, id: WorkerId) -> Option<Worker> {
         self.stop(id);
         let worker = self.table.get_mut(id.index())?.take()?;
-        self.names.remove(&worker.registration.name);
-        for address in &worker.registration.addresses {
+        self.names.remove(&worker.registration().name);
+        for address in &worker.registration().addresses {
             self.addresses.remove(address);
         }
         self.nthreads -= u64::from(worker.nthreads);
+        let limit = worker.registration().memory_limit_bytes;
+        if let Some(count) = self.memory_limits.get_mut(&limit) {
+            *count -= 1;
+            if *count == 0 {
+                self.memory_limits.remove(&limit);
+            }
+        }
         self.len -= 1;
         self.version += 1;
         Some(worker)

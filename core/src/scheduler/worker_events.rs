@@ -73,8 +73,8 @@ impl SchedulerState {
         let restarted = namesake.filter(|old| {
             self.workers.get(*old).is_some_and(|old| {
                 registration.nanny != 0
-                    && old.registration.nanny == registration.nanny
-                    && old.registration.server_id != registration.server_id
+                    && old.registration().nanny == registration.nanny
+                    && old.registration().server_id != registration.server_id
             })
         });
         if let Some(other) = namesake.filter(|_| restarted.is_none()) {
@@ -93,7 +93,7 @@ impl SchedulerState {
 
     fn describe_worker(&self, worker: WorkerId) -> String {
         self.workers.get(worker).map_or_else(String::new, |worker| {
-            let registration = &worker.registration;
+            let registration = worker.registration();
             let (name, host, pid) = (&registration.name, &registration.host, registration.pid);
             format!("worker {name} (process {pid} on {host})")
         })
@@ -104,8 +104,8 @@ impl SchedulerState {
         let Some(record) = self.workers.get(worker) else { return };
         let serves = |task: &TaskId| {
             let terms = self.asks.terms(self.tasks[task.index()].ask);
-            let named = terms.allow_other_workers || terms.names(&record.registration);
-            named && terms.fits(&record.registration)
+            let named = terms.allow_other_workers || terms.names(record.registration());
+            named && terms.fits(record.registration())
         };
         let tasks = self.unrunnable.iter().map(|(task, _)| task);
         let mut tasks: Vec<TaskId> = tasks.filter(serves).collect();
@@ -126,7 +126,7 @@ impl SchedulerState {
         let mut processing: Vec<TaskId> = record.processing.iter().map(|one| one.task).collect();
         processing.sort_unstable_by_key(|task| rank(self, *task));
         for task in processing {
-            self.lose_run(task, &record.registration, loss);
+            self.lose_run(task, record.registration(), loss);
         }
         let mut results = record.has_what;
         results.sort_unstable_by_key(|task| rank(self, *task));
@@ -174,7 +174,7 @@ impl SchedulerState {
     /// worker-status-change
     pub(super) fn on_worker_status_change(&mut self, worker: WorkerId, status: WorkerStatus) {
         let Some(record) = self.workers.get_mut(worker) else { return };
-        record.status = status;
+        record.profile.status = status;
         if status == WorkerStatus::Running {
             self.workers.run(worker, self.seed);
             self.try_unrunnable(worker);
@@ -192,9 +192,9 @@ impl SchedulerState {
     ) {
         let count = self.workers.len() as u64;
         let Some(record) = self.workers.get_mut(worker) else { return };
-        record.last_seen = self.now;
-        record.rss_bytes = vitals.rss_bytes;
-        record.time_delay_ns = self.now.0.wrapping_sub(vitals.worker_now_ns).cast_signed();
+        record.profile.last_seen = self.now;
+        record.profile.rss_bytes = vitals.rss_bytes;
+        record.profile.time_delay_ns = self.now.0.wrapping_sub(vitals.worker_now_ns).cast_signed();
         if vitals.bandwidth > 0 {
             let kept = self.bandwidth - self.bandwidth / count;
             self.bandwidth = kept.saturating_add(vitals.bandwidth / count).max(1);

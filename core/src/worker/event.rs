@@ -54,6 +54,12 @@ pub enum WorkerEvent {
     Pause,
     /// Memory is there again.
     Unpause,
+    /// Results of so many bytes now wait to be written to the output folder: above
+    /// `write_backlog_bytes` nothing starts, so that tasks cannot outrun the disk.
+    Unwritten {
+        /// Bytes, of all results that wait or are being written.
+        nbytes: u64,
+    },
     /// A transfer ended. What arrived lies with the shell until the core says `Store`.
     GatherDepSuccess {
         /// Which transfer.

@@ -101,6 +101,8 @@ pub struct WorkerState {
     /// End data of the run whose end event is being handled.
     run_end: Option<RunEnd>,
     running: bool,
+    /// Bytes of results that wait to be written.
+    unwritten_bytes: u64,
     /// Counts down with each compute-task: among equals the latest runs first.
     generation: u32,
     /// Bytes of all values here.
@@ -157,6 +159,7 @@ impl WorkerState {
             holders: Vec::new(),
             run_end: None,
             running: true,
+            unwritten_bytes: 0,
             generation: u32::MAX,
             nbytes: 0,
             ready: BTreeSet::new(),

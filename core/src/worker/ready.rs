@@ -3,7 +3,8 @@
 //! The best task whose needs are free starts. A task that cannot start blocks only its equals; but
 //! when it has been overtaken too often, others no longer take what it lacks, so that many small
 //! tasks cannot hold up a large one for ever. A worker whose pool is idle starts a task whose
-//! memory is not free all the same: waiting could be for ever.
+//! memory is not free all the same: waiting could be for ever. Nothing starts while too much waits
+//! to be written: that ends by itself.
 
 use super::WorkerState;
 use super::task::{Rank, Requirement, Slot, State};
@@ -50,7 +51,7 @@ impl Reserved {
 impl WorkerState {
     /// Starts tasks until slots or candidates run out.
     pub(super) fn ensure_computing(&mut self) {
-        while self.running && self.used_threads < self.options.nthreads {
+        while self.may_start() && self.used_threads < self.options.nthreads {
             let slot = if self.constrained.is_empty() {
                 self.ready.first().map(|rank| rank.slot)
             } else {
@@ -61,6 +62,11 @@ impl WorkerState {
             };
             self.transition(slot, State::Executing);
         }
+    }
+
+    /// Whether it starts tasks at all: not paused, and not ahead of the disk.
+    pub(super) fn may_start(&self) -> bool {
+        self.running && self.unwritten_bytes <= self.config.write_backlog_bytes
     }
 
     /// The best task that may start, with blocked tasks in mind.

@@ -30,6 +30,7 @@ impl WorkerState {
             WorkerEvent::UpdateData { data } => self.on_update_data(&data),
             WorkerEvent::Pause => self.set_running(false),
             WorkerEvent::Unpause => self.set_running(true),
+            WorkerEvent::Unwritten { nbytes } => self.unwritten_bytes = nbytes,
             WorkerEvent::GatherDepSuccess { transfer, received, absent: _, bad } => {
                 self.on_gather_success(transfer, &received, &bad);
             }
@@ -305,6 +306,7 @@ const fn kind(event: &WorkerEvent) -> &'static str {
         WorkerEvent::UpdateData { .. } => "update-data",
         WorkerEvent::Pause => "pause",
         WorkerEvent::Unpause => "unpause",
+        WorkerEvent::Unwritten { .. } => "unwritten",
         WorkerEvent::GatherDepSuccess { .. } => "gather-dep-success",
         WorkerEvent::GatherDepBusy { .. } => "gather-dep-busy",
         WorkerEvent::GatherDepNetworkFailure { .. } => "gather-dep-network-failure",

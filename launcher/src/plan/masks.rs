@@ -38,7 +38,7 @@ fn widened(facts: &NodeFacts, masks: &[Cpuset], notes: &mut Notes) -> Option<Cpu
     let all = masks.iter().fold(widest, |all, mask| all.union(mask));
     let count = |cpus: &Cpuset| facts.topology.core_count(cpus);
     let bound_to_one = masks.iter().all(|mask| count(mask) == 1);
-    if !bound_to_one || masks.is_empty() || count(&all) == count(&union_of(masks)) {
+    if !bound_to_one || masks.is_empty() || count(&all) == 1 {
         return None;
     }
     if facts.bind == Bind::None {
@@ -53,10 +53,6 @@ fn widened(facts: &NodeFacts, masks: &[Cpuset], notes: &mut Notes) -> Option<Cpu
         plural(workers)
     ));
     Some(all)
-}
-
-fn union_of(masks: &[Cpuset]) -> Cpuset {
-    masks.iter().fold(Cpuset::new(), |all, mask| all.union(mask))
 }
 
 /// Ranks whose masks overlap, directly or through others, share; disjoint masks are a
@@ -106,6 +102,27 @@ fn explain(facts: &NodeFacts, shares: &[Share], notes: &mut Notes) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Open MPI binds two ranks of a machine of two cores to one each: the worker gets both.
+    #[test]
+    fn single_cores_that_are_the_whole_machine_are_shared() {
+        let masks = ["0", "1"].map(|cpu| cpu.parse::<Cpuset>().unwrap());
+        let facts = NodeFacts {
+            node: "n".to_owned(),
+            topology: crate::topology::Topology::synthetic("core:2 pu:1").unwrap(),
+            masks: masks.to_vec(),
+            scheduler: SchedulerPlace::OwnRank,
+            widest: Some("0-1".parse().unwrap()),
+            quota_millicpus: None,
+            bind: Bind::Auto,
+            scheduler_cores: None,
+            threads: None,
+            memory: crate::limits::MemoryFacts::default(),
+        };
+        let plan = crate::plan::plan(&facts);
+        assert_eq!(plan.workers.len(), 1);
+        assert_eq!(plan.workers[0].threads.len(), 2, "{plan:?}");
+    }
 
     #[test]
     fn chains_of_overlaps_are_one_share() {

@@ -81,8 +81,8 @@ pub struct NodeFacts {
     pub masks: Vec<Cpuset>,
     /// Where the scheduler runs.
     pub scheduler: SchedulerPlace,
-    /// What the masks can be widened to where the launcher's default bound each rank to one
-    /// core and we own the node. None where the masks are somebody's wish.
+    /// What the masks can be widened to, besides their union, where the launcher's default bound
+    /// each rank to one core. None where the masks are somebody's wish.
     pub widest: Option<Cpuset>,
     /// CPU quota of the control group, in thousandths of a CPU.
     pub quota_millicpus: Option<u64>,

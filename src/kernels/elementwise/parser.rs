@@ -17,7 +17,7 @@ use super::expression::{Binary, Compare, Expression, Node, Unary};
 use super::lexer::{Token, tokens};
 use super::literal;
 use crate::kernels::array::input_name;
-use crate::kernels::params::nearest;
+use rdask_core::nearest::nearest;
 
 /// Longest expression, characters: far above what anyone writes, compiled in a few milliseconds.
 const MAX_LENGTH: usize = 100_000;

@@ -16,7 +16,7 @@ use crate::kernels::strided::Walk;
 use bytemuck::Pod;
 use rdask_store::DType;
 
-/// Lanes of a run; enough to hide the latency of an addition.
+/// Lanes of a run; enough to hide the latency of an addition, few enough for the registers.
 const LANES: usize = 8;
 
 /// Elements of a run that are folded without recursion: 32 for each lane.
@@ -245,8 +245,14 @@ fn leaf<T: Pod, S: Copy, A: Pod>(
     for (lane, x) in lanes.iter_mut().zip(rest) {
         *lane = join(*lane, lift(*x, value));
     }
-    let [a, b, c, d, e, f, g, h] = lanes;
-    join(join(join(a, b), join(c, d)), join(join(e, f), join(g, h)))
+    let mut left = LANES;
+    while left > 1 {
+        left /= 2;
+        for lane in 0..left {
+            lanes[lane] = join(lanes[lane], lanes[lane + left]);
+        }
+    }
+    lanes[0]
 }
 
 /// Folds the rows of a block, elementwise.
@@ -314,7 +320,23 @@ fn strip<T: Pod, S: Copy, A: Pod>(
     for (number, rows) in block.chunks(ROWS * width).enumerate() {
         let mut current = spare.pop().unwrap_or_else(|| vec![fold.identity; columns]);
         current.fill(fold.identity);
-        for row in rows.chunks_exact(width) {
+        let mut quads = rows.chunks_exact(4 * width);
+        for quad in &mut quads {
+            let [a, b, c, d] = [0, 1, 2, 3].map(|row| {
+                let first = row * width + start;
+                &quad[first..first + columns]
+            });
+            // Four rows at once: the sums are loaded and stored once for all of them.
+            for ((((sum, a), b), (c, d)), value) in
+                current.iter_mut().zip(a).zip(b).zip(c.iter().zip(d)).zip(values)
+            {
+                let lift = |x: &T| (fold.lift)(*x, *value);
+                let four =
+                    (fold.join)((fold.join)(lift(a), lift(b)), (fold.join)(lift(c), lift(d)));
+                *sum = (fold.join)(*sum, four);
+            }
+        }
+        for row in quads.remainder().chunks_exact(width) {
             let row = &row[start..start + columns];
             for ((sum, x), value) in current.iter_mut().zip(row).zip(values) {
                 *sum = (fold.join)(*sum, (fold.lift)(*x, *value));

@@ -205,7 +205,7 @@ fn erred_forgotten() {
 /// The document has a row for each edge, and no other.
 #[test]
 fn every_edge_of_the_document_has_a_test() {
-    let text = include_str!("../../../../docs/states-scheduler.md");
+    let text = include_str!("../../../../docs/states.md");
     let rows = text.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`'));
     let mut written: Vec<&str> =
         rows.map(|(edge, _)| edge).filter(|edge| edge.contains(" → ")).collect();

@@ -1,4 +1,4 @@
-//! One test for each row of "Worker: cancelled and resumed" in docs/states-worker.md.
+//! One test for each row of "Worker: cancelled and resumed" in docs/states.md.
 //!
 //! Then every pair of a state with a live instruction and an event that ends it: the state after,
 //! the one message or none, and no second end.

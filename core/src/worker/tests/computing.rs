@@ -255,6 +255,17 @@ fn a_paused_worker_starts_nothing_and_lets_runs_end() {
 }
 
 #[test]
+fn a_worker_with_too_much_to_write_starts_nothing_until_it_is_written() {
+    let mut bench = in_state(Executing);
+    let limit = Config::default().write_backlog_bytes;
+    bench
+        .check(WorkerEvent::Unwritten { nbytes: limit + 1 }, &[])
+        .check(compute(2, 2, &[]), &[])
+        .check(success(1, 1), &[store(1), finished(1, 1)])
+        .check(WorkerEvent::Unwritten { nbytes: limit }, &[execute(2, 2, &[])]);
+}
+
+#[test]
 fn a_message_that_cannot_be_meant_is_ignored() {
     let mut bench = Bench::new(1);
     let beyond = ComputeTask { arguments: vec![1], ..message(1, 1, &[(2, &[1])]) };

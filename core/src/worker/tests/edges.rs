@@ -1,4 +1,4 @@
-//! One test for each row of "Worker: all transitions" in docs/states-worker.md.
+//! One test for each row of "Worker: all transitions" in docs/states.md.
 //!
 //! And the proof that the rows of the document and these tests are the same set, and that the tests
 //! go through every edge that a row stands for.
@@ -339,7 +339,7 @@ fn exercised(benches: &[Bench]) -> Vec<Edge> {
 
 /// Rows of a table of the document: the first column of every line after the table's head.
 pub(super) fn documented(heading: &str) -> Vec<String> {
-    let text = include_str!("../../../../docs/states-worker.md");
+    let text = include_str!("../../../../docs/states.md");
     let section = text.split(heading).nth(1).expect("the document has the section");
     let section = section.split("\n## ").next().expect("a first piece is always there");
     let rows = section.lines().filter(|line| line.starts_with('|')).skip(2);
