@@ -18,6 +18,7 @@ use crate::limits::MemoryLimit;
 use crate::mpi::{Mpi, MpiError, Shim};
 use crate::roles::JobPlan;
 use crate::topology::{Topology, TopologyError};
+use std::borrow::Cow;
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
@@ -132,7 +133,7 @@ pub enum BootstrapError {
     #[error(transparent)]
     Topology(#[from] TopologyError),
     /// `--interface` names no interface of rank 0's host.
-    #[error("{host} has no network interface {name} with an address; it has {known}")]
+    #[error("{host} has no network interface '{name}' with an address")]
     Interface {
         /// Rank 0's host.
         host: String,
@@ -184,8 +185,11 @@ impl BootstrapError {
 
     /// The way out, where there is one.
     #[must_use]
-    pub fn help(&self) -> Option<&'static str> {
-        match self {
+    pub fn help(&self) -> Option<Cow<'static, str>> {
+        let text = match self {
+            Self::Interface { known, .. } => {
+                return Some(format!("choose with --interface among {known}").into());
+            }
             Self::Mpi(MpiError::NoShim { .. }) => Some(
                 "build it with `make build` where mpicc is in PATH, or set RDASK_MPI_SHIM to \
                  librdask_mpi.so; without MPI start one process: `rdask-hpc --workers N …`",
@@ -200,7 +204,8 @@ impl BootstrapError {
             Self::Builds { .. } => Some("install the same rdask-hpc on all hosts"),
             Self::Launch(_) => Some("start with a launcher, or name one with --launcher"),
             _ => None,
-        }
+        };
+        text.map(Cow::Borrowed)
     }
 }
 
@@ -512,12 +517,16 @@ fn listen(
     };
     let any: IpAddr = match (interface, &ips[..]) {
         (Some(name), []) => {
-            let known: Vec<&str> =
-                facts.interfaces.iter().map(|interface| interface.name.as_str()).collect();
+            let mut known: Vec<&str> = vec!["lo"];
+            for interface in &facts.interfaces {
+                if !known.contains(&interface.name.as_str()) {
+                    known.push(&interface.name);
+                }
+            }
             return Err(BootstrapError::Interface {
                 host: facts.host.clone(),
                 name: name.to_owned(),
-                known: if known.is_empty() { "lo".to_owned() } else { known.join(", ") },
+                known: known.join(", "),
             });
         }
         (_, []) => Ipv4Addr::LOCALHOST.into(),

@@ -64,8 +64,8 @@ fn several_machines_are_told_every_address_in_order() {
 fn an_interface_that_is_not_there_is_named_with_those_that_are() {
     let facts = host(&[("ib0", "10.1.0.1"), ("eth0", "10.0.0.1")]);
     let error = listen(&facts, false, Some("hsn0")).unwrap_err();
-    let text = "n0 has no network interface hsn0 with an address; it has ib0, eth0";
-    assert_eq!(error.to_string(), text);
+    assert_eq!(error.to_string(), "n0 has no network interface 'hsn0' with an address");
+    assert_eq!(error.help().unwrap(), "choose with --interface among lo, ib0, eth0");
     let (listener, _) = listen(&facts, false, Some("lo")).unwrap();
     assert!(listener.local_addr().unwrap().ip().is_loopback());
 }

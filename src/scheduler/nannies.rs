@@ -96,6 +96,11 @@ impl Nannies {
         missing
     }
 
+    /// Nobody waits any longer for those that have not come.
+    pub(super) fn expect_no_more(&mut self) {
+        self.expected.retain(|rank| self.registered.contains(rank));
+    }
+
     /// Slots that are given up, with the reasons.
     pub(super) fn given_up(&self) -> &[(String, String)] {
         &self.given_up

@@ -7,6 +7,7 @@ use super::driver::{Driver, JOB, Report};
 use super::job::FailedWrite;
 use super::link::Link;
 use crate::observe::events::Outcome;
+use rdask_core::graph::quoted;
 use rdask_core::ids::{RunId, TaskId, WorkerId};
 use rdask_core::messages::{
     Heartbeat, ToScheduler, ToWorker, WorkerRegistration, WriteTarget, Written,
@@ -329,17 +330,20 @@ impl Driver {
 
 /// At most ten quoted keys, then how many more there are.
 pub(super) fn list_keys<'a>(keys: impl Iterator<Item = &'a str>) -> String {
+    list(keys.map(quoted))
+}
+
+/// At most ten names, then how many more there are.
+pub(super) fn list(names: impl Iterator<Item = String>) -> String {
     const SHOWN: usize = 10;
     let (mut text, mut count) = (String::new(), 0_usize);
-    for key in keys {
+    for name in names {
         count += 1;
         if count <= SHOWN {
             if count > 1 {
                 text.push_str(", ");
             }
-            text.push('\'');
-            text.push_str(key);
-            text.push('\'');
+            text.push_str(&name);
         }
     }
     if count > SHOWN {
