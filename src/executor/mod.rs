@@ -15,7 +15,7 @@ pub(crate) use pool::{Bind, Note, Pool, PoolOptions, Seat, Submitter};
 use crate::kernels::{Context, Kernel};
 use rdask_core::ids::{RunId, TaskId};
 use rdask_core::messages::TaskError;
-use rdask_store::{Sealed, Store};
+use rdask_store::{Activity, Sealed, Store};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
@@ -57,6 +57,8 @@ pub(crate) struct Outcome {
     pub started: Instant,
     /// See `started`.
     pub stopped: Instant,
+    /// Dropped when the outcome has been dealt with: until then memory may come free.
+    pub activity: Activity,
 }
 
 /// What all runs of a worker share.
@@ -87,14 +89,13 @@ pub(crate) fn execute(run: Run, around: &Surroundings, thread: u32) -> Outcome {
     let stopped = Instant::now();
     // The inputs' pins end before the scheduler hears of the result: it may free them at once.
     drop(inputs);
-    drop(activity);
     let took = stopped.duration_since(started);
     let result = if timeout_ns != 0 && took.as_nanos() > u128::from(timeout_ns) {
         Err(timed_out(took.as_secs_f64(), timeout_ns))
     } else {
         result
     };
-    Outcome { task, run_id, result, thread, started, stopped }
+    Outcome { task, run_id, result, thread, started, stopped, activity }
 }
 
 /// What a kernel gives; its panic as the task's error.

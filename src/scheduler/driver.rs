@@ -311,9 +311,10 @@ impl Driver {
     }
 
     fn on_drained(&mut self, worker: WorkerId) {
-        if let Some(link) = self.links.get_mut(&worker)
-            && link.outgoing.flush()
-        {
+        let Some(link) = self.links.get_mut(&worker) else { return };
+        // It reads, if slowly.
+        link.blocked_since = None;
+        if link.outgoing.flush() {
             self.await_drained(worker);
         }
     }

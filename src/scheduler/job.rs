@@ -30,7 +30,7 @@ struct Target {
 impl Target {
     /// Nothing is left to do for it.
     fn is_settled(&self) -> bool {
-        matches!(self.state, Writing::Done(_) | Writing::Unfit)
+        matches!(self.state, Writing::Done(_) | Writing::Never)
     }
 }
 
@@ -44,8 +44,8 @@ enum Writing {
     Again(Instant),
     /// Done.
     Done(Written),
-    /// The result does not fit its array.
-    Unfit,
+    /// No try will help: the result does not fit its array, or the disk takes nothing.
+    Never,
 }
 
 /// What must be sent: this worker writes that.
@@ -291,7 +291,7 @@ impl Job {
             return Failed::Stale;
         };
         if failed.mismatch {
-            target.state = Writing::Unfit;
+            target.state = Writing::Never;
             self.give_up(failed.task, Some(&failed.reason));
             return Failed::Mismatch;
         }
@@ -301,6 +301,7 @@ impl Job {
             pause = WRITE_PERIOD / WRITE_TRIES;
         }
         if target.failures >= WRITE_TRIES {
+            target.state = Writing::Never;
             return Failed::GivenUp;
         }
         target.state = Writing::Again(Instant::now() + pause);

@@ -274,7 +274,7 @@ impl WorkerState {
             let idle = self.used_threads == 0;
             ensure!(!idle || self.ready_count() == 0, "tasks are ready and nothing runs");
         }
-        if self.constrained.is_empty() {
+        if self.may_start() && self.constrained.is_empty() {
             ensure!(
                 self.ready.is_empty() || self.used_threads == self.options.nthreads,
                 "tasks are ready and slots are free"
