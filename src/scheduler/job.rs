@@ -44,11 +44,7 @@ enum Writing {
     Again(Instant),
     /// Done.
     Done(Written),
-<<<<<<< HEAD
-    /// No try will help.
-=======
     /// No try will help: the result does not fit its array, or the disk takes nothing.
->>>>>>> cli
     Never,
 }
 
@@ -295,10 +291,7 @@ impl Job {
         };
         if failed.mismatch {
             target.state = Writing::Never;
-<<<<<<< HEAD
-=======
             self.give_up(failed.task, Some(&failed.reason));
->>>>>>> cli
             return Failed::Mismatch;
         }
         let mut pause = Duration::ZERO;

@@ -259,13 +259,8 @@ fn a_chunk_that_does_not_fit_is_not_tried_again() {
     for order in [&orders[0], &orders[3]] {
         assert!(!job.on_written(A, X, &order.target, written("x.npy")));
     }
-<<<<<<< HEAD
     assert!(job.on_written(A, X, &orders[4].target, written("x.npy")));
     assert!(job.is_settled(X) && job.is_done());
-=======
-    // Nothing is left to do with it: it is let go.
-    assert!(job.on_written(A, X, &orders[4].target, written("")));
->>>>>>> cli
     assert!(!job.writing());
     assert_eq!(job.files_written(), 1);
     job.on_lost_data(X);
