@@ -24,6 +24,8 @@ pub enum Fault {
     Io {
         /// What the system says, in words.
         problem: String,
+        /// The way out, where there is one.
+        help: Option<&'static str>,
     },
     /// It is no graph file, or a damaged one.
     #[error(transparent)]
@@ -57,7 +59,7 @@ impl Fault {
     #[must_use]
     pub fn help(&self) -> Option<String> {
         match self {
-            Self::Io { .. } => None,
+            Self::Io { help, .. } => help.map(str::to_owned),
             Self::File(fault) => fault.help(),
             Self::Json(fault) => fault.help.clone(),
             Self::Graph(error) => error.help(),
@@ -66,11 +68,13 @@ impl Fault {
                 | SpecError::UnknownParameter { nearest: Some(nearest), .. } => {
                     Some(did_you_mean(nearest))
                 }
-                SpecError::UnknownKernel { .. }
-                | SpecError::UnknownParameter { .. }
-                | SpecError::MissingParameter { .. }
-                | SpecError::BadParameter { .. }
-                | SpecError::WrongInputCount { .. } => None,
+                SpecError::UnknownKernel { .. } => {
+                    let names: Vec<&str> = kernels::names().collect();
+                    Some(format!("known are {}", names.join(" ")))
+                }
+                SpecError::UnknownParameter { kernel, .. }
+                | SpecError::MissingParameter { kernel, .. } => Some(known_parameters(kernel)),
+                SpecError::BadParameter { .. } | SpecError::WrongInputCount { .. } => None,
             },
             Self::ArrayDtype { dtype, .. } => {
                 let names = DType::ALL.map(DType::name);
@@ -83,13 +87,23 @@ impl Fault {
     }
 
     pub(crate) fn io(error: &io::Error) -> Self {
-        let problem = match error.kind() {
-            io::ErrorKind::NotFound => "there is no such graph file".to_owned(),
-            io::ErrorKind::IsADirectory => "this is a folder, not a graph file".to_owned(),
-            io::ErrorKind::PermissionDenied => "the graph file may not be read".to_owned(),
-            _ => format!("the graph cannot be read: {error}"),
+        let name_one = "give the path of a graph.bin or a .json file, or - for the standard input";
+        let (problem, help) = match error.kind() {
+            io::ErrorKind::NotFound => ("there is no such graph file".to_owned(), Some(name_one)),
+            io::ErrorKind::IsADirectory => {
+                ("this is a folder, not a graph file".to_owned(), Some(name_one))
+            }
+            io::ErrorKind::PermissionDenied => ("the graph file may not be read".to_owned(), None),
+            _ => (format!("the graph cannot be read: {error}"), None),
         };
-        Self::Io { problem }
+        Self::Io { problem, help }
+    }
+}
+
+fn known_parameters(kernel: &str) -> String {
+    match kernels::parameters(kernel) {
+        [] => format!("'{kernel}' takes no parameters"),
+        names => format!("'{kernel}' takes {}", names.join(", ")),
     }
 }
 
@@ -198,7 +212,8 @@ fn read_parts(mut reader: impl Read) -> (Option<Graph>, Vec<Fault>) {
         Ok(text) => graph_json::import_parts(&text),
         Err(error) => {
             let at = error.utf8_error().valid_up_to();
-            (None, vec![Fault::Io { problem: format!("the text is not UTF-8 (byte {at})") }])
+            let problem = format!("the text is not UTF-8 (byte {at})");
+            (None, vec![Fault::Io { problem, help: None }])
         }
     }
 }
@@ -318,7 +333,7 @@ mod tests {
         let missing =
             spec(SpecError::MissingParameter { kernel: "map".into(), parameter: "expr".into() });
         assert_eq!(missing.to_string(), "kernel 'map' needs the parameter 'expr' (task 't')");
-        assert_eq!(missing.help(), None);
+        assert_eq!(missing.help().unwrap(), "'map' takes expr");
     }
 
     #[test]

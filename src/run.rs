@@ -5,8 +5,9 @@
 //! begins, with one message from rank 0.
 
 use crate::config::{Bind, MemoryLimit, Rank0, RunOptions};
+use crate::graph_load::Fault;
 use crate::observe::log;
-use crate::output;
+use crate::output::{self, Unfinished, in_words};
 use crate::role::Request;
 use crate::supervisor::{self, Accepted, Outcome};
 use crate::user_error::UserError;
@@ -55,6 +56,7 @@ fn wishes(options: RunOptions, graph: &Path) -> Result<Wishes, String> {
             .to_string()
     })?;
     look_at(&options, graph).map_err(|error| error.to_string())?;
+    look_at_scratch(&options).map_err(|error| error.to_string())?;
     let launch = LaunchOptions {
         workers: options.workers,
         threads: options.threads,
@@ -78,16 +80,30 @@ fn look_at(options: &RunOptions, graph: &str) -> Result<(), UserError> {
         return Ok(());
     }
     let path = options.working_directory.join(graph);
-    let fault = |what: String| {
-        UserError::new(what, path.display().to_string())
-            .help("give the path of a graph.bin or a .json file, or - for the standard input")
+    let found = std::fs::metadata(&path).and_then(|metadata| match metadata.is_dir() {
+        true => Err(std::io::ErrorKind::IsADirectory.into()),
+        false => Ok(()),
+    });
+    found.map_err(|error| {
+        let fault = Fault::io(&error);
+        let told = UserError::new(fault.to_string(), path.display().to_string());
+        fault.help().into_iter().fold(told, UserError::help)
+    })
+}
+
+/// The scratch folder of this host, where one was asked for.
+fn look_at_scratch(options: &RunOptions) -> Result<(), UserError> {
+    let Some(folder) = &options.local_directory else { return Ok(()) };
+    let probe = || {
+        std::fs::create_dir_all(folder)?;
+        drop(Unfinished::begin(&folder.join("probe"))?);
+        Ok(())
     };
-    let metadata = std::fs::metadata(&path)
-        .map_err(|error| fault(format!("the graph cannot be read: {error}")))?;
-    if metadata.is_dir() {
-        return Err(fault("the graph is a folder".to_owned()));
-    }
-    Ok(())
+    probe().map_err(|error: std::io::Error| {
+        let what = format!("the scratch folder cannot be written: {}", in_words(folder, &error));
+        UserError::new(what, folder.display().to_string())
+            .help("choose another one with --local-directory DIR")
+    })
 }
 
 const fn bind(bind: Bind) -> plan::Bind {

@@ -2,6 +2,7 @@
 
 use crate::support::graphs::{Case, graph, task};
 use crate::support::{Launcher, Start};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -86,6 +87,39 @@ fn of_many_failures_ten_are_told_and_the_rest_is_counted() {
     let manifest = case.manifest();
     assert_eq!(manifest["outputs"].as_object().unwrap().len(), 3000);
     assert!(manifest["outputs"]["f-2999"]["error"].as_str().unwrap().ends_with(": m"));
+}
+
+#[test]
+fn many_outputs_are_synced_at_once() {
+    let tasks: Vec<Value> = (0..4000).map(|i| task(&format!("o-{i}"), full(1), &[])).collect();
+    let case = Case::new(&json!({"version": 1, "tasks": tasks}));
+    let outcome = local(&case, &[]).finish().expect_code(0);
+    let summary: Value = serde_json::from_str(outcome.last_line()).unwrap();
+    assert_eq!(summary["outputs"], 4000);
+    assert_eq!(case.floats("o-3999"), [1.0]);
+}
+
+#[test]
+fn a_stopped_worker_is_replaced() {
+    let tasks = (0..2).map(|i| task(&format!("s-{i}"), json!({"kernel": "sleep", "ms": 500}), &[]));
+    let mut tasks: Vec<Value> = tasks.collect();
+    tasks.push(task("r", json!({"kernel": "sleep", "ms": 8000}), &[]));
+    tasks[2]["workers"] = json!(["1"]);
+    let case = Case::new(&graph(tasks, &["s-0", "s-1", "r"]));
+    let events = case.path().join("events.jsonl");
+    let start = local(&case, &["--set", "timeouts.tcp=2s", "--events"]).args([&events]);
+    let mut run = start.spawn();
+    run.until("the end of a short task", |_| {
+        let text = std::fs::read_to_string(&events).ok()?;
+        text.contains("\"finished\"").then_some(())
+    });
+    for worker in run.processes_of_role("worker") {
+        let pid = Pid::from_raw(worker.pid).unwrap();
+        kill_process(pid, Signal::STOP).unwrap();
+    }
+    let outcome = run.wait().expect_code(0);
+    let joined = std::fs::read_to_string(&events).unwrap().matches("worker_joined").count();
+    assert!(joined > 2, "{outcome}");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Integration tests: the real binary under real launchers. Each module is one subject.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
+mod bad_input;
 mod building;
 mod command_line;
 mod edge_cases;

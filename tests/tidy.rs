@@ -221,6 +221,33 @@ fn every_file_under_tests_is_run() {
 }
 
 #[test]
+fn documents_name_what_is_there() {
+    let top = ["benches/", "ci/", "core/", "docs/", "examples/", "fuzz/", "launcher/", "src/"];
+    let is_path = |word: &&str| {
+        top.iter().chain(&["store/", "tests/", "transport/"]).any(|top| word.starts_with(top))
+    };
+    let mut documents: Vec<PathBuf> =
+        ["ARCHITECTURE.md", "CONTRIBUTING.md"].iter().map(|name| root().join(name)).collect();
+    let docs = fs::read_dir(root().join("docs")).unwrap().map(|entry| entry.unwrap().path());
+    documents.extend(docs.filter(|path| path.extension().is_some_and(|it| it == "md")));
+    let mut faults = Vec::new();
+    for document in documents {
+        let text = fs::read_to_string(&document).unwrap();
+        let quoted = text.split('`').skip(1).step_by(2).filter(|word| !word.contains(' '));
+        for path in quoted.filter(is_path).filter(|path| !root().join(path).exists()) {
+            faults.push(format!("{}: there is no {path}", document.display()));
+        }
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next()) {
+            let is_ours = !link.is_empty() && !link.contains("://");
+            if is_ours && !document.parent().unwrap().join(link).exists() {
+                faults.push(format!("{}: the link {link} leads nowhere", document.display()));
+            }
+        }
+    }
+    assert_none(&faults);
+}
+
+#[test]
 fn no_test_is_ignored() {
     let mut faults = Vec::new();
     for source in sources() {

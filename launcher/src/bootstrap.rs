@@ -12,12 +12,13 @@
 
 use crate::assign::{self, LaunchOptions};
 use crate::env::{self, Env, Launch, LaunchError, Launcher};
-use crate::facts::HostFacts;
+use crate::facts::{HostFacts, Interface};
 use crate::layout::{LayoutError, Put, Take};
 use crate::limits::MemoryLimit;
 use crate::mpi::{Mpi, MpiError, Shim};
 use crate::roles::JobPlan;
 use crate::topology::{Topology, TopologyError};
+use std::borrow::Cow;
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
@@ -132,7 +133,7 @@ pub enum BootstrapError {
     #[error(transparent)]
     Topology(#[from] TopologyError),
     /// `--interface` names no interface of rank 0's host.
-    #[error("{host} has no network interface {name} with an address; it has {known}")]
+    #[error("{host} has no network interface '{name}' with an address")]
     Interface {
         /// Rank 0's host.
         host: String,
@@ -184,8 +185,11 @@ impl BootstrapError {
 
     /// The way out, where there is one.
     #[must_use]
-    pub fn help(&self) -> Option<&'static str> {
-        match self {
+    pub fn help(&self) -> Option<Cow<'static, str>> {
+        let text = match self {
+            Self::Interface { known, .. } => {
+                return Some(format!("choose with --interface among {known}").into());
+            }
             Self::Mpi(MpiError::NoShim { .. }) => Some(
                 "build it with `make build` where mpicc is in PATH, or set RDASK_MPI_SHIM to \
                  librdask_mpi.so; without MPI start one process: `rdask-hpc --workers N …`",
@@ -200,7 +204,8 @@ impl BootstrapError {
             Self::Builds { .. } => Some("install the same rdask-hpc on all hosts"),
             Self::Launch(_) => Some("start with a launcher, or name one with --launcher"),
             _ => None,
-        }
+        };
+        text.map(Cow::Borrowed)
     }
 }
 
@@ -299,18 +304,20 @@ pub struct Job {
     pub listener: Option<TcpListener>,
 }
 
-/// Brings the job up. `wishes` is called on rank 0 only, after MPI is initialised, so that a
-/// fault that it finds reaches the other ranks.
+/// Brings the job up. `interfaces` are the addresses of this host that others may reach, best first.
+/// `wishes` is called on rank 0 only, after MPI is initialised, so that a fault that it finds
+/// reaches the other ranks.
 ///
 /// # Errors
 /// As `BootstrapError`; MPI is then finalized.
 pub fn bootstrap(
     launch: &Launch,
     env: &Env,
+    interfaces: Vec<Interface>,
     wishes: impl FnOnce() -> Result<Wishes, String>,
 ) -> Result<Job, BootstrapError> {
     if launch.size == 1 {
-        return alone(launch, env, wishes);
+        return alone(launch, env, interfaces, wishes);
     }
     let (rank, size) = (launch.rank, launch.size);
     let launcher = launch.launcher.title();
@@ -323,7 +330,7 @@ pub fn bootstrap(
         mpi.finalize()?;
         return Err(BootstrapError::Mismatch { launcher, rank, size, mpi_size, library });
     }
-    let outcome = with_mpi(&mpi, launch, env, wishes);
+    let outcome = with_mpi(&mpi, launch, env, interfaces, wishes);
     let finalized = mpi.finalize();
     let job = outcome?;
     finalized?;
@@ -335,9 +342,10 @@ fn with_mpi(
     mpi: &Mpi,
     launch: &Launch,
     env: &Env,
+    interfaces: Vec<Interface>,
     wishes: impl FnOnce() -> Result<Wishes, String>,
 ) -> Result<Job, BootstrapError> {
-    let own = facts(launch, env);
+    let own = facts(launch, env, interfaces);
     let blobs = mpi.allgather(&own.encode())?;
     let ranks: Result<Vec<HostFacts>, BootstrapError> = blobs
         .iter()
@@ -393,10 +401,11 @@ fn with_mpi(
 fn alone(
     launch: &Launch,
     env: &Env,
+    interfaces: Vec<Interface>,
     wishes: impl FnOnce() -> Result<Wishes, String>,
 ) -> Result<Job, BootstrapError> {
     let mut wishes = wishes().map_err(BootstrapError::Fault)?;
-    let facts = facts(launch, env);
+    let facts = facts(launch, env, interfaces);
     let topology = Topology::discover()?;
     let plan = match launch.launcher {
         Launcher::Local => {
@@ -414,8 +423,8 @@ fn alone(
     Ok(Job { rank: 0, size: 1, launcher, bootstrap, facts, identity, listener })
 }
 
-fn facts(launch: &Launch, env: &Env) -> HostFacts {
-    let mut facts = HostFacts::of_this_process();
+fn facts(launch: &Launch, env: &Env, interfaces: Vec<Interface>) -> HostFacts {
+    let mut facts = HostFacts::of_this_process(interfaces);
     if env.is_mask_wished(launch.launcher) {
         facts.widest = None;
     } else if facts.widest.as_ref().is_some_and(|widest| !env.owns_node(widest.len())) {
@@ -508,12 +517,16 @@ fn listen(
     };
     let any: IpAddr = match (interface, &ips[..]) {
         (Some(name), []) => {
-            let known: Vec<&str> =
-                facts.interfaces.iter().map(|interface| interface.name.as_str()).collect();
+            let mut known: Vec<&str> = vec!["lo"];
+            for interface in &facts.interfaces {
+                if !known.contains(&interface.name.as_str()) {
+                    known.push(&interface.name);
+                }
+            }
             return Err(BootstrapError::Interface {
                 host: facts.host.clone(),
                 name: name.to_owned(),
-                known: if known.is_empty() { "lo".to_owned() } else { known.join(", ") },
+                known: known.join(", "),
             });
         }
         (_, []) => Ipv4Addr::LOCALHOST.into(),

@@ -271,6 +271,9 @@ pub fn encode_to_child(message: &ToChild) -> Vec<u8> {
     encode(message)
 }
 
+/// Length of what follows (u32) and kind (u8).
+const HEAD_BYTES: usize = 5;
+
 /// Puts a stream of bytes together to messages.
 #[derive(Default)]
 pub struct Inbox {
@@ -289,6 +292,17 @@ impl Inbox {
     /// When the bytes break the layout; the connection is then of no more use.
     pub fn next_from_child(&mut self) -> Result<Option<FromChild>, ControlError> {
         self.next()
+    }
+
+    /// Bytes that the next message needs to be whole, as far as its head tells.
+    fn missing(&self) -> usize {
+        match self.bytes.first_chunk::<4>() {
+            Some(nbytes) if self.bytes.len() >= HEAD_BYTES => {
+                let whole = HEAD_BYTES + u32::from_le_bytes(*nbytes) as usize;
+                whole.saturating_sub(self.bytes.len())
+            }
+            _ => HEAD_BYTES - self.bytes.len(),
+        }
     }
 
     fn next<M: Message>(&mut self) -> Result<Option<M>, ControlError> {
@@ -423,14 +437,16 @@ impl ChildEnd {
         Ok(())
     }
 
-    /// The next message; `None` at the end of file.
+    /// The next message; `None` at the end of file. Reads no byte behind it: another handle of the
+    /// same socket may take the next one.
     fn receive(&mut self) -> Result<Option<ToChild>, ControlError> {
         let mut chunk = [0; 4096];
         loop {
             if let Some(message) = self.inbox.next()? {
                 return Ok(Some(message));
             }
-            match self.stream.read(&mut chunk) {
+            let limit = self.inbox.missing().min(chunk.len());
+            match self.stream.read(&mut chunk[..limit]) {
                 Ok(0) => return Ok(None),
                 Ok(count) => self.inbox.push(&chunk[..count]),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -472,13 +488,15 @@ mod tests {
     #[test]
     fn a_child_gets_its_start_and_then_hears_of_the_end() {
         let (ours, theirs) = UnixStream::pair().unwrap();
-        (&ours).write_all(&encode_to_child(&ToChild::Start(Box::new(start())))).unwrap();
+        // Both at once: what comes behind the start must not be lost with it.
+        let mut both = encode_to_child(&ToChild::Start(Box::new(start())));
+        both.extend(encode_to_child(&ToChild::Signal(2)));
+        (&ours).write_all(&both).unwrap();
         let (got, end) = ChildEnd::receive_start(theirs).unwrap();
         assert_eq!(got, start());
         assert_eq!(got.worker().unwrap().name, "3");
         let (tx, rx) = mpsc::channel();
         end.watch(move |message| tx.send(message).unwrap()).unwrap();
-        (&ours).write_all(&encode_to_child(&ToChild::Signal(2))).unwrap();
         let close = ToChild::Close { reason: "over".to_owned() };
         (&ours).write_all(&encode_to_child(&close)).unwrap();
         assert_eq!(rx.recv().unwrap(), FromSupervisor::Signal(2));

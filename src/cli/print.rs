@@ -2,6 +2,7 @@
 
 use super::{EXIT_CLUSTER, EXIT_USAGE};
 use crate::user_error::UserError;
+use clap::error::{ContextKind, ContextValue};
 use rdask_launcher::env::{Env, detect};
 use std::io::Write;
 use std::process::ExitCode;
@@ -41,6 +42,11 @@ pub(super) fn usage_error(error: &clap::Error) -> ExitCode {
         let fault = UserError::new("a command is missing behind `graph`", "");
         return user_error(&fault.help(format!("there are {names}")));
     }
+    if error.kind() == clap::error::ErrorKind::ArgumentConflict
+        && let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand)
+    {
+        return user_error(&second_word(word));
+    }
     if error.use_stderr() {
         return user_error(&in_our_words(&error.to_string()));
     }
@@ -48,6 +54,12 @@ pub(super) fn usage_error(error: &clap::Error) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => failure(&error.into()),
     }
+}
+
+/// A word behind the graph, which clap takes for a command.
+fn second_word(word: &str) -> UserError {
+    UserError::new(format!("'{word}' is one argument too many: a run has one graph"), "")
+        .help("run graphs one after the other, or try `rdask-hpc --help` for commands")
 }
 
 /// The first paragraph of clap's text as the error, its tip as the help.

@@ -15,7 +15,7 @@ pub(crate) use pool::{Bind, Note, Pool, PoolOptions, Seat, Submitter};
 use crate::kernels::{Context, Kernel};
 use rdask_core::ids::{RunId, TaskId};
 use rdask_core::messages::TaskError;
-use rdask_store::{Sealed, Store};
+use rdask_store::{Activity, Sealed, Store};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
@@ -57,6 +57,8 @@ pub(crate) struct Outcome {
     pub started: Instant,
     /// See `started`.
     pub stopped: Instant,
+    /// Dropped when the outcome has been dealt with: until then memory may come free.
+    pub activity: Activity,
 }
 
 /// What all runs of a worker share.
@@ -87,14 +89,13 @@ pub(crate) fn execute(run: Run, around: &Surroundings, thread: u32) -> Outcome {
     let stopped = Instant::now();
     // The inputs' pins end before the scheduler hears of the result: it may free them at once.
     drop(inputs);
-    drop(activity);
     let took = stopped.duration_since(started);
     let result = if timeout_ns != 0 && took.as_nanos() > u128::from(timeout_ns) {
         Err(timed_out(took.as_secs_f64(), timeout_ns))
     } else {
         result
     };
-    Outcome { task, run_id, result, thread, started, stopped }
+    Outcome { task, run_id, result, thread, started, stopped, activity }
 }
 
 /// What a kernel gives; its panic as the task's error.
@@ -131,14 +132,13 @@ mod tests {
 
     #[test]
     fn a_panic_is_the_error_of_its_task() {
-        let cases: [(fn() -> Result<Sealed, TaskError>, &str); 3] = [
-            (|| panic!("plain"), "the kernel panicked: plain"),
-            (|| panic!("number {}", 7), "the kernel panicked: number 7"),
-            (|| std::panic::panic_any(7), "the kernel panicked: no message"),
-        ];
-        for (kernel, message) in cases {
+        let message = |kernel: fn() -> Result<Sealed, TaskError>| {
             let error = caught(kernel).unwrap_err();
-            assert_eq!((error.kind.as_str(), error.message.as_str()), ("InternalError", message));
-        }
+            assert_eq!(error.kind, "InternalError");
+            error.message
+        };
+        assert_eq!(message(|| panic!("plain")), "the kernel panicked: plain");
+        assert_eq!(message(|| panic!("number {}", 7)), "the kernel panicked: number 7");
+        assert_eq!(message(|| std::panic::panic_any(7)), "the kernel panicked: no message");
     }
 }

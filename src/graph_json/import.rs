@@ -106,14 +106,40 @@ pub(crate) fn import_parts(text: &str) -> (Option<Graph>, Vec<Fault>) {
     (Some(graph), faults)
 }
 
-/// serde_json's message without its place, which the fault has itself.
+/// serde_json's message without its place, which the fault has itself, and without Rust's types.
 fn words(error: &serde_json::Error) -> String {
+    use serde_json::error::Category;
     let text = error.to_string();
-    let end = text.rfind(" at line ").unwrap_or(text.len());
+    let text = &text[..text.rfind(" at line ").unwrap_or(text.len())];
     match error.classify() {
-        serde_json::error::Category::Eof => "the text is cut off".to_owned(),
-        _ => text[..end].to_owned(),
+        Category::Eof => "the text is cut off".to_owned(),
+        Category::Syntax => format!("this is no JSON: {text}"),
+        Category::Data | Category::Io => in_our_words(text),
     }
+}
+
+/// `invalid type: string "many", expected u32` as `expected a whole number …, found string "many"`.
+fn in_our_words(text: &str) -> String {
+    let found = ["invalid type: ", "invalid value: "].iter().find_map(|it| text.strip_prefix(it));
+    let Some((found, expected)) = found.and_then(|found| found.rsplit_once(", expected ")) else {
+        return text.to_owned();
+    };
+    let expected = match expected {
+        "u32" => "a whole number from 0 to 4294967295",
+        "u64" => "a whole number from 0 to 18446744073709551615",
+        "i32" => "a whole number from -2147483648 to 2147483647",
+        "a sequence" => "a list",
+        "a map" => "an object",
+        "a boolean" => "true or false",
+        other => other,
+    };
+    let found = match found.split_once(' ').map_or(found, |(first, _)| first) {
+        "map" => "an object".to_owned(),
+        "sequence" => "a list".to_owned(),
+        "null" => "null".to_owned(),
+        _ => found.replace('`', ""),
+    };
+    format!("expected {expected}, found {found}")
 }
 
 /// What is being read.

@@ -142,6 +142,11 @@ pub fn names() -> impl Iterator<Item = &'static str> {
     table::names()
 }
 
+/// Names of the parameters of a kernel; none of one that is not known.
+pub fn parameters(kernel: &str) -> &'static [&'static str] {
+    table::parameters(kernel)
+}
+
 impl Kernel {
     /// Computes.
     ///

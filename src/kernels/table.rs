@@ -130,3 +130,8 @@ pub(super) fn parse(name: &str, params: &Params, inputs: usize) -> Result<Operat
 pub(super) fn names() -> impl Iterator<Item = &'static str> {
     KERNELS.iter().map(|entry| entry.name)
 }
+
+/// Names of a kernel's parameters.
+pub(super) fn parameters(kernel: &str) -> &'static [&'static str] {
+    KERNELS.iter().find(|entry| entry.name == kernel).map_or(&[], |entry| entry.params)
+}

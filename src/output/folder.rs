@@ -3,7 +3,7 @@
 //! Only files that a manifest lists are ever removed; nothing else in the folder is touched.
 
 use super::manifest::{Manifest, checksum_text};
-use super::whole::{Unfinished, is_temporary, write_whole};
+use super::whole::{Unfinished, in_words, is_temporary, write_whole};
 use crate::user_error::UserError;
 use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
@@ -22,15 +22,17 @@ pub struct Folder {
 }
 
 impl Folder {
-    /// Makes or takes over a folder for a graph with this `graph_file::content_hash`. One that holds results of another graph is refused without
-    /// `overwrite`; its files stay until the end of the run.
+    /// Makes or takes over a folder for a graph with this `graph_file::content_hash`. One that
+    /// holds results of another graph is refused without `overwrite`; its files stay until the end
+    /// of the run.
     ///
     /// # Errors
     /// When it cannot be written, or belongs to another graph.
     pub fn open(path: &Path, content_hash: u64, overwrite: bool) -> Result<Self, UserError> {
         let place = path.display().to_string();
         let unwritable = |error: std::io::Error| {
-            UserError::new(format!("cannot write to the output folder: {error}"), &place)
+            let why = in_words(path, &error);
+            UserError::new(format!("cannot write to the output folder: {why}"), &place)
                 .help("choose another one with --output DIR")
         };
         std::fs::create_dir_all(path).map_err(unwritable)?;

@@ -28,3 +28,4 @@ pub use npy::header as npy_header;
 pub use scheduler_file::{SchedulerFile, SchedulerFileError, WorkerEntry};
 pub use summary::{BytesMoved, Summary};
 pub use verdict::{forget_verdict, write_verdict};
+pub use whole::{Unfinished, in_words};

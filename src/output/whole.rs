@@ -113,6 +113,17 @@ fn fill(
     unfinished.appear(sync)
 }
 
+/// Why a folder cannot be made or written: the system's words, or better ones.
+#[must_use]
+pub fn in_words(folder: &Path, error: &std::io::Error) -> String {
+    let file = folder.ancestors().find(|path| path.is_file());
+    match file {
+        Some(file) if file == folder => "it is a file, not a folder".to_owned(),
+        Some(file) => format!("{} is a file, not a folder", file.display()),
+        None => error.to_string(),
+    }
+}
+
 /// Makes renames in a file's folder last.
 ///
 /// # Errors

@@ -10,9 +10,10 @@
 
 use super::driver::{Driver, JOB};
 use super::job::{Failed, FailedWrite};
-use super::workers::list_keys;
+use super::workers::{list, list_keys};
 use super::{Delivery, LoadedGraph, OnAccepted, Verdict};
 use crate::user_error::UserError;
+use rdask_core::graph::Attributes;
 use rdask_core::ids::{TaskId, WorkerId};
 use rdask_core::messages::ToWorker;
 use rdask_core::scheduler::{GraphSubmission, SchedulerEvent};
@@ -157,6 +158,7 @@ impl Driver {
         }
         if late && arrived == 0 {
             self.fail_without_workers();
+            self.nannies.expect_no_more();
             self.dismiss(now);
             return;
         }
@@ -166,6 +168,7 @@ impl Driver {
         if arrived < expected {
             let missing = self.missing_workers();
             tracing::warn!("starting without {missing}: not registered in time");
+            self.nannies.expect_no_more();
         }
         let Some(loaded) = self.loaded.take() else { return };
         self.start(*loaded);
@@ -209,8 +212,9 @@ impl Driver {
     fn start(&mut self, loaded: LoadedGraph) {
         let wishes = match self.prepare_delivery(&loaded) {
             Ok(wishes) => wishes,
-            Err(error) => {
-                self.refuse_error(&error);
+            Err(refusal) => {
+                self.refuse_error(&refusal.error);
+                self.trouble.code = if refusal.disk_is_full { 3 } else { 2 };
                 return;
             }
         };
@@ -226,7 +230,8 @@ impl Driver {
             let key = submission.graph.key(unsatisfiable.task);
             let what =
                 format!("no worker can run task '{key}': it asks for {}", unsatisfiable.asks);
-            let help = format!("the largest worker is {}", unsatisfiable.largest_worker);
+            let mut help = format!("the largest worker is {}", unsatisfiable.largest_worker);
+            help.push_str(&self.more_help(submission.graph.attributes_of(unsatisfiable.task)));
             self.refuse(&what, Some(&help));
             return;
         }
@@ -238,6 +243,26 @@ impl Driver {
         self.handle(SchedulerEvent::AllWorkersArrived);
         self.phase = Phase::Running;
         self.submit(submission);
+    }
+
+    /// What else helps when no worker is what a task asks for.
+    fn more_help(&self, asked: Option<&Attributes>) -> String {
+        let Some(asked) = asked else { return String::new() };
+        let mut text = String::new();
+        if !asked.workers.is_empty() || !asked.hosts.is_empty() {
+            let mut here: Vec<(&str, &str)> = self
+                .links
+                .values()
+                .map(|link| (link.registration.name.as_str(), link.registration.host.as_str()))
+                .collect();
+            here.sort_unstable_by_key(|(name, _)| (name.len(), *name));
+            let here = list(here.iter().map(|(name, host)| format!("{name} on {host}")));
+            text.push_str(&format!("; the workers are {here}"));
+        }
+        if !asked.resources.is_empty() {
+            text.push_str("; --resources NAME=AMOUNT says what each worker has");
+        }
+        text
     }
 
     fn is_finished(&self) -> bool {
@@ -351,8 +376,12 @@ impl Driver {
             failure.error.message
         );
         let what = if place.is_empty() { what } else { format!("{what} ({place})") };
-        let help = (!self.options.keep_going && self.reported.len() == 1)
-            .then_some("what is finished is kept; --keep-going computes what does not need it");
+        let help = if failure.error.kind == "MemoryError" {
+            Some("give each worker more with --memory-limit, or make this array in smaller blocks")
+        } else {
+            (!self.options.keep_going && self.reported.len() == 1)
+                .then_some("what is finished is kept; --keep-going computes what does not need it")
+        };
         self.fail(1, &what, help);
     }
 
@@ -368,15 +397,18 @@ impl Driver {
                 }
             }
             Failed::GivenUp => {
-                let what = format!("the result of {key} cannot be written: {reason}");
+                let folder = self.output_folder();
+                let what = format!("the result of {key} cannot be written: {reason} ({folder})");
                 let help = "results that are whole stay; free space in the output folder or choose \
                             another with --output";
                 self.fail(3, &what, Some(help));
                 self.dismiss(Instant::now());
             }
             Failed::Mismatch => {
+                self.job.on_unfit(task, reason);
                 if self.counts_as_shown(task) {
-                    self.fail(1, &format!("task {key} failed: ValueError: {reason}"), None);
+                    let what = format!("task {key} failed: ValueError: {reason}");
+                    self.fail(1, &what, Some("the array's chunks or the task are wrong in the graph"));
                 }
                 if self.job.is_settled(task) {
                     let tasks = vec![task];
@@ -399,11 +431,14 @@ impl Driver {
 
     /// The graph or the options are wrong: nothing is run.
     pub(super) fn refuse(&mut self, what: &str, help: Option<&str>) {
+        if self.phase.is_over() {
+            return;
+        }
         self.fail(2, what, help);
         self.dismiss(Instant::now());
     }
 
-    fn refuse_error(&mut self, error: &UserError) {
+    pub(super) fn refuse_error(&mut self, error: &UserError) {
         self.trouble.code = 2;
         self.trouble.lines.push(error.to_string());
         self.dismiss(Instant::now());

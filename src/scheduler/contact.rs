@@ -4,12 +4,19 @@ use super::driver::Driver;
 use crate::output::{SchedulerFile, WorkerEntry};
 
 impl Driver {
-    /// Writes the scheduler file anew, if one was asked for.
+    /// Writes the scheduler file anew, if one was asked for, while the job goes on.
     pub(super) fn write_scheduler_file(&mut self) {
-        let Some(options) = &self.options.scheduler_file else { return };
         if self.phase.is_over() {
             return;
         }
+        if let Err(error) = self.try_write_scheduler_file() {
+            tracing::warn!(%error, "the scheduler file is not up to date");
+        }
+    }
+
+    /// The same, with the system's error.
+    pub(super) fn try_write_scheduler_file(&self) -> std::io::Result<()> {
+        let Some(options) = &self.options.scheduler_file else { return Ok(()) };
         let workers = self
             .links
             .values()
@@ -36,9 +43,7 @@ impl Driver {
             secret: options.secret.clone(),
             workers,
         };
-        if let Err(error) = file.write(&options.path) {
-            tracing::warn!(path = %options.path.display(), %error, "no scheduler file");
-        }
+        file.write(&options.path)
     }
 
     /// The job is over: nobody can be reached any more.
@@ -46,6 +51,7 @@ impl Driver {
         let Some(options) = &self.options.scheduler_file else { return };
         if let Err(error) = std::fs::remove_file(&options.path)
             && error.kind() != std::io::ErrorKind::NotFound
+            && self.trouble.code != 2
         {
             tracing::warn!(path = %options.path.display(), %error, "the scheduler file stays");
         }

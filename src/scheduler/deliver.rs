@@ -11,7 +11,7 @@ use crate::output::{
     self, BytesMoved, ChunkState, Entry, GraphEntry, Manifest, Names, Summary, checksum_text,
 };
 use crate::user_error::UserError;
-use rdask_core::graph::ArrayOutput;
+use rdask_core::graph::{ArrayOutput, quoted};
 use rdask_core::ids::TaskId;
 use rustc_hash::FxHashMap;
 use std::collections::BTreeMap;
@@ -37,6 +37,13 @@ pub(crate) struct FolderOptions {
     pub fsync: Fsync,
 }
 
+/// Why results have nowhere to go.
+pub(super) struct Refusal {
+    pub(super) error: UserError,
+    /// There is no room for an array: the machine's fault, not the user's.
+    pub(super) disk_is_full: bool,
+}
+
 /// The folder of a run that has begun.
 pub(super) struct Folder {
     folder: output::Folder,
@@ -56,14 +63,15 @@ struct PartFile {
 
 impl Driver {
     /// Opens the output folder and makes the job's wishes.
-    pub(super) fn prepare_delivery(&mut self, loaded: &LoadedGraph) -> Result<Wishes, UserError> {
+    pub(super) fn prepare_delivery(&mut self, loaded: &LoadedGraph) -> Result<Wishes, Refusal> {
         let graph = &loaded.graph;
         let Delivery::Folder(options) = self.options.delivery.clone() else {
             let (job, wishes) = Job::kept(graph);
             self.job = job;
             return Ok(wishes);
         };
-        let folder = output::Folder::open(&options.path, loaded.content_hash, options.overwrite)?;
+        let folder = output::Folder::open(&options.path, loaded.content_hash, options.overwrite)
+            .map_err(|error| Refusal { error, disk_is_full: false })?;
         let mut names = Names::new();
         let mut parts = Vec::new();
         for array in &graph.arrays {
@@ -202,6 +210,14 @@ impl Driver {
         }
     }
 
+    /// Where results go, for messages; empty when they stay in memory.
+    pub(super) fn output_folder(&self) -> String {
+        match &self.options.delivery {
+            Delivery::Folder(folder) => folder.path.display().to_string(),
+            Delivery::Keep => String::new(),
+        }
+    }
+
     /// The run's figures.
     pub(super) fn summary(&mut self) -> Summary {
         let (received, peak_memory) = self.observer.totals(&self.links);
@@ -211,10 +227,6 @@ impl Driver {
             let ns = self.last_result.since(began) as f64;
             ns / 1e9
         });
-        let output_dir = match &self.options.delivery {
-            Delivery::Folder(folder) => folder.path.display().to_string(),
-            Delivery::Keep => String::new(),
-        };
         Summary {
             tasks: self.state.finished_count(),
             outputs: self.outputs_written,
@@ -225,7 +237,7 @@ impl Driver {
             threads: self.most_workers.1,
             bytes_moved: BytesMoved { shm, ucx, tcp },
             peak_memory,
-            output_dir,
+            output_dir: self.output_folder(),
         }
     }
 }
@@ -234,13 +246,15 @@ fn create_part(
     folder: &std::path::Path,
     names: &mut Names,
     array: &ArrayOutput,
-) -> Result<PartFile, UserError> {
+) -> Result<PartFile, Refusal> {
     let file = format!("{}.npy", names.stem(&array.name));
     let part = folder.join(format!("{file}.part"));
     let made = output::create_part(&part, &array.shape, &array.dtype).map_err(|error| {
-        let place = format!("array '{}'", array.name);
-        UserError::new(format!("cannot make {}: {error}", part.display()), place)
-            .help("free space there, or choose another folder with --output DIR")
+        let what = format!("cannot make {}: {error}", part.display());
+        let place = format!("array {}", quoted(&array.name));
+        let help = "free space there, or choose another folder with --output DIR";
+        let disk_is_full = error.kind() == std::io::ErrorKind::StorageFull;
+        Refusal { error: UserError::new(what, place).help(help), disk_is_full }
     })?;
     Ok(PartFile { part, file, data_offset: made.data_offset, nbytes: made.nbytes })
 }

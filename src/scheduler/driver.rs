@@ -88,15 +88,10 @@ impl Driver {
         options: SchedulerOptions,
         clock: Clock,
         inbox: mpsc::Sender<Inbox>,
-    ) -> Result<Self, UserError> {
+    ) -> Self {
         let state = SchedulerState::new(options.config.clone(), options.seed);
         let nannies = Nannies::new(&options);
-        let observer = Observer::new(&options).map_err(|error| {
-            let path = options.events.as_deref().unwrap_or(Path::new("")).display().to_string();
-            UserError::new(format!("cannot write the event file: {error}"), path)
-                .help("choose another one with --events FILE")
-        })?;
-        Ok(Self {
+        Self {
             state,
             clock,
             out: SchedulerOut::default(),
@@ -111,7 +106,7 @@ impl Driver {
             loaded: None,
             job: Job::default(),
             folder: None,
-            observer,
+            observer: Observer::new(&options),
             phase: Phase::Starting,
             timer: None,
             started: Instant::now(),
@@ -123,11 +118,31 @@ impl Driver {
             mixed_cpus: false,
             reported: FxHashSet::default(),
             options,
+        }
+    }
+
+    /// Opens the files that tell others of this run, before anything else is done.
+    fn open_files(&mut self) -> Result<(), UserError> {
+        let refusal = |what: &str, error: std::io::Error, path: Option<&Path>, flag: &str| {
+            let place = path.unwrap_or(Path::new("")).display().to_string();
+            UserError::new(format!("cannot write the {what}: {error}"), place)
+                .help(format!("choose another one with {flag} FILE"))
+        };
+        let events = self.options.events.clone();
+        self.observer
+            .open_events(events.as_deref())
+            .map_err(|error| refusal("event file", error, events.as_deref(), "--events"))?;
+        self.try_write_scheduler_file().map_err(|error| {
+            let path = self.options.scheduler_file.as_ref().map(|file| file.path.as_path());
+            refusal("scheduler file", error, path, "--scheduler-file")
         })
     }
 
     pub(super) async fn run(mut self, mut receiver: mpsc::Receiver<Inbox>) -> Verdict {
         self.handle(SchedulerEvent::AddClient(JOB));
+        if let Err(error) = self.open_files() {
+            self.refuse_error(&error);
+        }
         let mut items = Vec::with_capacity(TAKE);
         let mut next_tick = Instant::now() + TICK;
         loop {
@@ -311,9 +326,10 @@ impl Driver {
     }
 
     fn on_drained(&mut self, worker: WorkerId) {
-        if let Some(link) = self.links.get_mut(&worker)
-            && link.outgoing.flush()
-        {
+        let Some(link) = self.links.get_mut(&worker) else { return };
+        // It reads, if slowly.
+        link.blocked_since = None;
+        if link.outgoing.flush() {
             self.await_drained(worker);
         }
     }

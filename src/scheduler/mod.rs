@@ -174,10 +174,7 @@ pub(crate) async fn run(
     sender: mpsc::Sender<Inbox>,
     receiver: mpsc::Receiver<Inbox>,
 ) -> Verdict {
-    match driver::Driver::new(options, clock, sender) {
-        Ok(driver) => driver.run(receiver).await,
-        Err(error) => Verdict { code: 2, message: error.to_string(), summary: None },
-    }
+    driver::Driver::new(options, clock, sender).run(receiver).await
 }
 
 /// Forwards the frames of a connection to the driver until it ends.

@@ -2,6 +2,7 @@
 
 use super::SchedulerOptions;
 use super::driver::Driver;
+use super::link::Link;
 use rdask_core::codec;
 use rdask_core::ids::WorkerId;
 use rdask_core::messages::{FromNanny, ToNanny};
@@ -95,6 +96,11 @@ impl Nannies {
         missing
     }
 
+    /// Nobody waits any longer for those that have not come.
+    pub(super) fn expect_no_more(&mut self) {
+        self.expected.retain(|rank| self.registered.contains(rank));
+    }
+
     /// Slots that are given up, with the reasons.
     pub(super) fn given_up(&self) -> &[(String, String)] {
         &self.given_up
@@ -145,6 +151,7 @@ impl Driver {
             FromNanny::WorkerDied {
                 slot,
                 server_id,
+                pid,
                 signal,
                 code,
                 cause,
@@ -156,11 +163,14 @@ impl Driver {
                 if !log_tail.is_empty() && !self.phase.is_over() {
                     tracing::info!(worker = %slot, "last words of the worker:\n{log_tail}");
                 }
-                let worker = self
-                    .links
-                    .iter()
-                    .find(|(_, link)| link.registration.server_id == server_id)
-                    .map(|(worker, _)| *worker);
+                // It may have died before it told its supervisor who it is.
+                let died = |link: &Link| {
+                    let registration = &link.registration;
+                    registration.server_id == server_id
+                        || (registration.name == slot && registration.pid == pid)
+                };
+                let found = self.links.iter().find(|(_, link)| died(link));
+                let worker = found.map(|(worker, _)| *worker);
                 match worker {
                     Some(worker) => {
                         self.connections.remove(&worker.0);
@@ -223,9 +233,18 @@ impl Driver {
     /// Removes workers whose nanny did not report their death in time.
     pub(super) fn lose_overdue(&mut self, now: Instant) {
         for (worker, reason) in self.nannies.overdue(now) {
-            if self.links.contains_key(&worker) && !self.connections.contains_key(&worker.0) {
-                self.lose(worker, None, reason);
+            if self.connections.contains_key(&worker.0) {
+                continue;
             }
+            // Cut off or stopped, it would hold its slot for ever; a successor is left alone.
+            if let Some(link) = self.links.get(&worker) {
+                let (nanny, slot) = (link.registration.nanny, &link.registration.name);
+                let same = |other: &&Link| other.registration.name == *slot;
+                if self.links.values().filter(same).count() == 1 {
+                    self.nannies.kill_worker(nanny, slot, &reason);
+                }
+            }
+            self.lose(worker, None, reason);
         }
     }
 }

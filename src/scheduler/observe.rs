@@ -12,6 +12,7 @@ use rdask_core::messages::{
 use rdask_core::scheduler::{SchedulerState, TaskState};
 use rdask_core::time::Time;
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 /// Interval of `state` events.
@@ -35,10 +36,10 @@ pub(super) struct Observer {
 }
 
 impl Observer {
-    /// Opens what the options name.
-    pub(super) fn new(options: &SchedulerOptions) -> std::io::Result<Self> {
-        Ok(Self {
-            events: options.events.as_deref().map(EventWriter::create).transpose()?,
+    /// Watches a run that has not begun; nothing is opened.
+    pub(super) fn new(options: &SchedulerOptions) -> Self {
+        Self {
+            events: None,
             progress: ProgressDisplay::new(options.progress),
             graph: None,
             graph_path: options.graph_path.clone(),
@@ -48,7 +49,13 @@ impl Observer {
             transfers: BTreeMap::default(),
             received: [0; 4],
             peak_rss_bytes: 0,
-        })
+        }
+    }
+
+    /// Opens the event file, if one was asked for.
+    pub(super) fn open_events(&mut self, path: Option<&Path>) -> std::io::Result<()> {
+        self.events = path.map(EventWriter::create).transpose()?;
+        Ok(())
     }
 
     /// Task ends are written down.

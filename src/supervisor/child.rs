@@ -128,6 +128,8 @@ impl Control {
             match read {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Ok(()) => return,
+                // It ended with a message of ours unread.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return,
                 Err(error) => return tracing::warn!(pid, %error, "child cannot be understood"),
             }
         }

@@ -10,8 +10,8 @@ use rdask_transport::{
 };
 use std::net::SocketAddr;
 
-/// Asks a peer and waits for its whole answer.
-pub(super) async fn gather(fetcher: &Fetcher, gather: &Gather) -> Gathered {
+/// Asks a peer and waits for its whole answer; `cancel` comes when the peer is gone.
+pub(super) async fn gather(fetcher: &Fetcher, gather: &Gather, cancel: &Cancel) -> Gathered {
     let Some(peer) = &gather.peer else { return Gathered::NetworkFailure };
     let addresses: Vec<SocketAddr> =
         peer.addresses.iter().filter_map(|address| address.parse().ok()).collect();
@@ -21,7 +21,7 @@ pub(super) async fn gather(fetcher: &Fetcher, gather: &Gather) -> Gathered {
         .iter()
         .map(|(task, nbytes)| Wanted { name: u64::from(task.0), nbytes: *nbytes })
         .collect();
-    match fetcher.fetch(&address, &wanted, gather.priority, &Cancel::new()).await {
+    match fetcher.fetch(&address, &wanted, gather.priority, cancel).await {
         Ok(Answer::Objects(objects)) => sort(&gather.tasks, objects),
         Ok(Answer::Busy) => Gathered::Busy,
         Err(error) => failed(&error),

@@ -5,9 +5,11 @@ use super::measure::Meter;
 use super::shell::{Command, Gather, Gathered};
 use super::{Shared, decode, writer};
 use crate::clock::Clock;
+use rdask_core::ids::WorkerId;
 use rdask_core::messages::{ToScheduler, TransferOutcome, TransferReport};
 use rdask_core::time::Time;
-use rdask_transport::{Batch, ChannelReceiver, Endpoint, Fetcher};
+use rdask_transport::{Batch, Cancel, ChannelReceiver, Endpoint, Fetcher};
+use rustc_hash::FxHashMap;
 use std::sync::{Arc, mpsc as std_mpsc};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
@@ -25,6 +27,8 @@ pub(super) struct Io {
     pub(super) reports_transfers: bool,
     pub(super) heartbeat: Duration,
     pub(super) timer: Option<Time>,
+    /// Ends the transfers from a peer.
+    pub(super) peers: FxHashMap<WorkerId, Cancel>,
     pub(super) clock: Clock,
 }
 
@@ -58,17 +62,17 @@ impl Io {
                     Some(Err(reason)) => return Err(reason),
                     None => return Err("the scheduler closed the connection".to_owned()),
                 },
-                () = tokio::time::sleep_until(deadline.into()) => {
-                    let now = Instant::now();
-                    if next_heartbeat <= now {
-                        next_heartbeat = now + self.heartbeat;
-                        self.send_heartbeat();
-                    }
-                    if wake.is_some_and(|at| at <= now) {
-                        self.timer = None;
-                        self.shared.with(|shell| shell.on_timeout());
-                    }
-                }
+                () = tokio::time::sleep_until(deadline.into()) => {}
+            }
+            // Looked at each time: messages may come faster than they are handled.
+            let now = Instant::now();
+            if next_heartbeat <= now {
+                next_heartbeat = now + self.heartbeat;
+                self.send_heartbeat();
+            }
+            if self.timer.is_some_and(|at| self.clock.instant(at) <= now) {
+                self.timer = None;
+                self.shared.with(|shell| shell.on_timeout());
             }
         }
     }
@@ -82,6 +86,12 @@ impl Io {
                 self.order(writer::Order::Write { task, value, target });
             }
             Command::AwaitDrained => self.await_drained(),
+            Command::Forget { worker, server_id } => {
+                self.fetcher.forget(server_id);
+                if let Some(cancel) = self.peers.remove(&worker) {
+                    cancel.cancel();
+                }
+            }
             Command::Sync => self.order(writer::Order::Sync),
             Command::Close { reason } => return Some(reason),
         }
@@ -104,9 +114,10 @@ impl Io {
         }
     }
 
-    fn start_gather(&self, request: Gather) {
+    fn start_gather(&mut self, request: Gather) {
         let (shared, fetcher) = (Arc::clone(&self.shared), self.fetcher.clone());
         let meter = self.meter.clone();
+        let cancel = self.peers.entry(request.worker).or_default().clone();
         let (clock, reports) = (self.clock, self.reports_transfers);
         tokio::task::spawn_local(async move {
             let start = clock.now();
@@ -114,7 +125,7 @@ impl Io {
                 let begin = began(&request, start);
                 shared.with(|shell| shell.send(&ToScheduler::Transferred(Box::new(begin))));
             }
-            let end = gather(&fetcher, &request).await;
+            let end = gather(&fetcher, &request, &cancel).await;
             let report = ended(&request, &end, start, clock.now());
             meter.add_transfer(report.nbytes, report.stop_ns.saturating_sub(start.0));
             shared.with(|shell| {

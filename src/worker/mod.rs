@@ -180,6 +180,7 @@ impl Worker {
             heartbeat,
             clock,
             timer: None,
+            peers: rustc_hash::FxHashMap::default(),
         };
         let reason = io.run(receiver, queue).await;
         // The last measurements go into the summary.
@@ -242,7 +243,8 @@ fn shell(
         worker,
     };
     let state = WorkerState::new(setup.config.clone(), options, setup.seed);
-    Shell::new(state, setup.clock, sender, commands, registration.machine.clone())
+    let around = (setup.store.clone(), registration.machine.clone());
+    Shell::new(state, setup.clock, sender, commands, around)
 }
 
 fn start_pool(setup: WorkerSetup, shared: &Arc<Shared>) -> std::io::Result<Pool> {

@@ -18,7 +18,7 @@ use rdask_core::messages::{
 };
 use rdask_core::time::Time;
 use rdask_core::worker::{WorkerEvent, WorkerInstruction, WorkerOut, WorkerState};
-use rdask_store::{Header, Sealed};
+use rdask_store::{Activity, Header, Sealed, Store};
 use rdask_transport::ChannelSender;
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
@@ -36,8 +36,8 @@ pub(super) enum Command {
     Write {
         /// The task.
         task: TaskId,
-        /// Its value; none: not held here.
-        value: Option<Sealed>,
+        /// Its value; none: not held here. Memory comes free once it is written.
+        value: Option<(Sealed, Activity)>,
         /// Where to.
         target: WriteTarget,
     },
@@ -45,6 +45,13 @@ pub(super) enum Command {
     Sync,
     /// Call `on_drained` when the connection takes more.
     AwaitDrained,
+    /// A peer is gone: end what goes on with it.
+    Forget {
+        /// Its number.
+        worker: WorkerId,
+        /// The process.
+        server_id: u128,
+    },
     /// The scheduler ends this worker.
     Close {
         /// Why.
@@ -94,10 +101,11 @@ pub(super) struct Shell {
     clock: Clock,
     outgoing: Outgoing,
     commands: UnboundedSender<Command>,
+    store: Store,
     /// Values of the keys in memory.
     data: FxHashMap<TaskId, Sealed>,
     /// Values that the present event announced.
-    offered: Vec<(TaskId, Sealed)>,
+    offered: FxHashMap<TaskId, Sealed>,
     /// Bytes of the values that the writing thread has not written yet.
     unwritten_bytes: u64,
     specs: Vec<Option<Arc<RunSpec>>>,
@@ -119,7 +127,7 @@ impl Shell {
         clock: Clock,
         sender: ChannelSender,
         commands: UnboundedSender<Command>,
-        machine: String,
+        (store, machine): (Store, String),
     ) -> Self {
         Self {
             state,
@@ -127,8 +135,9 @@ impl Shell {
             clock,
             outgoing: Outgoing::new(sender),
             commands,
+            store,
             data: FxHashMap::default(),
-            offered: Vec::new(),
+            offered: FxHashMap::default(),
             unwritten_bytes: 0,
             specs: Vec::new(),
             kernels: FxHashMap::default(),
@@ -185,8 +194,9 @@ impl Shell {
         }
         for command in &mut commands {
             if let Command::Write { task, value, .. } = command {
-                *value = self.data.get(task).cloned();
-                self.unwritten_bytes += value.as_ref().map_or(0, Sealed::nbytes);
+                let held = self.data.get(task).cloned();
+                self.unwritten_bytes += held.as_ref().map_or(0, Sealed::nbytes);
+                *value = held.map(|held| (held, self.store.activity()));
                 events.push(WorkerEvent::Unwritten { nbytes: self.unwritten_bytes });
             }
         }
@@ -223,7 +233,9 @@ impl Shell {
                 events.push(WorkerEvent::RefreshWhoHas { who_has });
             }
             ToWorker::RemoveWorker { worker } => {
-                self.peers.remove(&worker);
+                if let Some(peer) = self.peers.remove(&worker) {
+                    commands.push(Command::Forget { worker, server_id: peer.server_id });
+                }
                 events.push(WorkerEvent::RemoveWorker { worker });
             }
             ToWorker::BadKeyAck { task, peer } => {
@@ -252,16 +264,14 @@ impl Shell {
 
     /// A run ended on a thread: gives it the run to do next, when there is one.
     pub(super) fn on_outcome(&mut self, outcome: Outcome) -> Option<Run> {
-        if self.submitter.is_none() {
-            // The worker has ended: nobody waits for the result, and nothing new begins.
-            return None;
-        }
-        let Outcome { task, run_id, result, thread, started, stopped } = outcome;
+        // Without threads the worker has ended: nobody waits for the result, nothing new begins.
+        self.submitter.as_ref()?;
+        let Outcome { task, run_id, result, thread, started, stopped, activity } = outcome;
         let (start_ns, stop_ns) = (self.clock.at(started).0, self.clock.at(stopped).0);
         let event = match result {
             Ok(value) => {
                 let (nbytes, type_code) = (value.nbytes(), type_code(value.header()));
-                self.offered.push((task, value));
+                self.offered.insert(task, value);
                 WorkerEvent::ExecuteSuccess {
                     task,
                     run_id,
@@ -284,6 +294,7 @@ impl Shell {
         self.handle(event);
         let next = if self.runs.is_empty() { None } else { Some(self.runs.remove(0)) };
         self.hand_out();
+        drop(activity);
         next
     }
 
@@ -379,9 +390,8 @@ impl Shell {
                 self.command(Command::Gather(gather));
             }
             I::Store { task } => {
-                let found = self.offered.iter().position(|(offered, _)| *offered == task);
-                let position = found.expect("the core keeps only what its event announced");
-                let (task, value) = self.offered.swap_remove(position);
+                let value = self.offered.remove(&task);
+                let value = value.expect("the core keeps only what its event announced");
                 self.data.insert(task, value);
             }
             I::Drop { task } => {

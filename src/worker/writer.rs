@@ -6,7 +6,7 @@ use crate::config::Fsync;
 use crate::output::{ChunkError, sync_files, write_chunk, write_file};
 use rdask_core::ids::TaskId;
 use rdask_core::messages::{ToScheduler, WriteTarget};
-use rdask_store::Sealed;
+use rdask_store::{Activity, Sealed};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::mpsc;
@@ -18,8 +18,8 @@ pub(super) enum Order {
     Write {
         /// The task.
         task: TaskId,
-        /// Its value; none: not held here any more.
-        value: Option<Sealed>,
+        /// Its value; none: not held here any more. The activity lasts until the answer is out.
+        value: Option<(Sealed, Activity)>,
         /// Where to.
         target: WriteTarget,
     },
@@ -31,7 +31,7 @@ impl Order {
     /// Bytes of the value that it holds.
     fn nbytes(&self) -> u64 {
         match self {
-            Self::Write { value: Some(value), .. } => value.nbytes(),
+            Self::Write { value: Some((value, _)), .. } => value.nbytes(),
             Self::Write { value: None, .. } | Self::Sync => 0,
         }
     }
@@ -59,24 +59,26 @@ pub(super) fn start(
         let mut writer = Writer { folder, fsync, unsynced: BTreeSet::new() };
         for order in orders {
             let nbytes = order.nbytes();
-            let message = writer.carry_out(order);
+            let (message, under_way) = writer.carry_out(order);
             answer(nbytes, &message);
+            drop(under_way);
         }
     })?;
     Ok(sender)
 }
 
 impl Writer {
-    fn carry_out(&mut self, order: Order) -> ToScheduler {
+    /// The answer, and what must outlive it.
+    fn carry_out(&mut self, order: Order) -> (ToScheduler, Option<Activity>) {
         match order {
-            Order::Write { task, value: None, target } => ToScheduler::OutputFailed {
-                task,
-                target: Box::new(target),
-                reason: String::new(),
-                mismatch: false,
-            },
-            Order::Write { task, value: Some(value), target } => self.write(task, &value, target),
-            Order::Sync => ToScheduler::OutputsSynced { error: self.sync() },
+            Order::Write { task, value: None, target } => {
+                let (target, reason) = (Box::new(target), String::new());
+                (ToScheduler::OutputFailed { task, target, reason, mismatch: false }, None)
+            }
+            Order::Write { task, value: Some((value, under_way)), target } => {
+                (self.write(task, &value, target), Some(under_way))
+            }
+            Order::Sync => (ToScheduler::OutputsSynced { error: self.sync() }, None),
         }
     }
 

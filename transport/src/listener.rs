@@ -154,6 +154,10 @@ struct RefusalLog {
 impl RefusalLog {
     /// Writes a line, unless one about this source was written a short while ago.
     fn refused(&mut self, source: SocketAddr, kind: &ErrorKind) -> bool {
+        if matches!(kind, ErrorKind::PeerDied) {
+            tracing::debug!(address = %source, "a peer went away before it proved itself");
+            return false;
+        }
         let now = Instant::now();
         let recent = |last: &Instant| now.duration_since(*last) < LOG_EVERY;
         if self.last.get(&source.ip()).is_some_and(recent) {

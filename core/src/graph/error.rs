@@ -186,7 +186,7 @@ fn cycle(keys: &[String], count: usize) -> String {
     }
     let mut chain: Vec<String> = keys.iter().take(NAMED_KEYS).map(|key| quoted(key)).collect();
     if count > chain.len() {
-        chain.push(format!("{} more", count - chain.len()));
+        chain.push(format!("{} more, the last of which", count - chain.len()));
     }
     let chain = chain.join(" needs ");
     format!("{count} tasks need each other: {chain} needs {first} (task {first})")
@@ -203,7 +203,8 @@ mod tests {
         assert_eq!(
             error.to_string(),
             "12 tasks need each other: 't0' needs 't1' needs 't2' needs 't3' needs 't4' needs 't5' \
-             needs 't6' needs 't7' needs 't8' needs 't9' needs 2 more needs 't0' (task 't0')"
+             needs 't6' needs 't7' needs 't8' needs 't9' needs 2 more, the last of which needs 't0' \
+             (task 't0')"
         );
         let own = GraphError::Cycle { keys: vec!["a".into()], count: 1 };
         assert_eq!(own.to_string(), "a task needs itself (task 'a')");

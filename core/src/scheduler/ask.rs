@@ -75,10 +75,10 @@ impl Terms {
     pub(super) fn describe(&self) -> String {
         let mut parts = Vec::new();
         if self.threads > 1 {
-            parts.push(format!("{} threads", self.threads));
+            parts.push(threads(self.threads));
         }
         if self.memory_bytes > 0 {
-            parts.push(format!("{} bytes of memory", self.memory_bytes));
+            parts.push(format!("{} of memory", about_bytes(self.memory_bytes)));
         }
         for (name, need) in &self.resources {
             parts.push(format!("{} of resource {name}", millionths(*need)));
@@ -90,6 +90,24 @@ impl Terms {
             parts.push(format!("host {}", self.hosts.join(" or ")));
         }
         if parts.is_empty() { "any worker".to_owned() } else { parts.join(", ") }
+    }
+}
+
+fn threads(count: u32) -> String {
+    if count == 1 { "1 thread".to_owned() } else { format!("{count} threads") }
+}
+
+/// Bytes for a reader: to a tenth of the largest unit that they fill, rounded down.
+fn about_bytes(bytes: u64) -> String {
+    const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+    let power = bytes.max(1).ilog2() / 10;
+    let Some(unit) = (power as usize).checked_sub(1).and_then(|index| UNITS.get(index)) else {
+        return format!("{bytes} bytes");
+    };
+    let tenths = u128::from(bytes) * 10 >> (10 * power);
+    match (tenths / 10, tenths % 10) {
+        (whole, 0) => format!("{whole} {unit}"),
+        (whole, part) => format!("{whole}.{part} {unit}"),
     }
 }
 
@@ -257,11 +275,13 @@ pub(super) fn unsatisfiable_terms(
 fn describe_worker(worker: &WorkerRegistration) -> String {
     let memory = match worker.memory_limit_bytes {
         0 => "unlimited memory".to_owned(),
-        limit => format!("{limit} bytes of memory"),
+        limit => format!("{} of memory", about_bytes(limit)),
     };
     let mut text = format!(
-        "worker {} on {} with {} threads, {memory}",
-        worker.name, worker.host, worker.nthreads
+        "worker {} on {} with {}, {memory}",
+        worker.name,
+        worker.host,
+        threads(worker.nthreads)
     );
     for (name, total) in &worker.resources {
         text.push_str(&format!(", {} of resource {name}", millionths(*total)));

@@ -151,3 +151,22 @@ fn run_matches_and_another_worker_processes_the_task() {
     cluster.expect(&[&warn]);
     assert_eq!(cluster.state.state_of(X), TaskState::Processing);
 }
+
+/// The document's rows, as names of functions, are the tests of this file.
+#[test]
+fn every_row_of_the_document_has_a_test() {
+    let text = include_str!("../../../../docs/states.md");
+    let section = text.split("## Scheduler: late reports").nth(1).unwrap();
+    let section = section.split("\n## ").next().unwrap();
+    let rows = section.lines().filter(|line| line.starts_with('|')).skip(2);
+    let named = rows.map(|line| {
+        let words = line.split('|').nth(1).unwrap().trim().replace(',', "");
+        words.replace([' ', '-'], "_")
+    });
+    let tests = include_str!("stale.rs").lines().filter_map(|line| {
+        let name = line.strip_prefix("fn ")?.strip_suffix("() {")?;
+        (name != "every_row_of_the_document_has_a_test").then_some(name)
+    });
+    let (named, tests): (Vec<String>, Vec<&str>) = (named.collect(), tests.collect());
+    assert_eq!(named, tests);
+}
