@@ -22,7 +22,8 @@ RDASK=${RDASK:-rdask-hpc}
 
 # srun and the MPI that rdask-hpc was built for must speak the same language: pmix with Open MPI,
 # pmi2 with MPICH.
-here=$(dirname "$(command -v "$RDASK")")
+program=$(command -v "$RDASK") || { echo "error: no program '$RDASK' (set RDASK)" >&2; exit 2; }
+here=$(dirname "$(readlink -f "$program")")
 offered=$(srun --mpi=list 2>&1)
 if [ -e "$here/librdask_mpi_openmpi.so" ] && grep -qw pmix <<<"$offered"; then
     mpi=pmix
