@@ -64,7 +64,7 @@ fn dask_line(what: &str, count: usize, ours: f64, unit: &str) {
             );
         }
         None => {
-            println!("{name:<34} {:>16} {:>16} {:>8}  pip install dask distributed", "-", "-", "-")
+            println!("{name:<34} {:>16} {:>16} {:>8}  pip install dask distributed", "-", "-", "-");
         }
     }
 }

@@ -38,3 +38,8 @@ pub use rdask_core::graph::{
     TaskHandle,
 };
 pub use run_local::{LocalOptions, Results, RunError, run_local};
+
+/// The examples of the README run as tests of the documentation.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

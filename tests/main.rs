@@ -13,6 +13,7 @@ mod kernels_oracle;
 mod kernels_random;
 mod main_job;
 mod npy_statistics;
+mod readme;
 mod schemas;
 mod support;
 mod tidy;

@@ -12,7 +12,7 @@
 
 use crate::assign::{self, LaunchOptions};
 use crate::env::{self, Env, Launch, LaunchError, Launcher};
-use crate::facts::HostFacts;
+use crate::facts::{HostFacts, Interface};
 use crate::layout::{LayoutError, Put, Take};
 use crate::limits::MemoryLimit;
 use crate::mpi::{Mpi, MpiError, Shim};
@@ -304,18 +304,20 @@ pub struct Job {
     pub listener: Option<TcpListener>,
 }
 
-/// Brings the job up. `wishes` is called on rank 0 only, after MPI is initialised, so that a
-/// fault that it finds reaches the other ranks.
+/// Brings the job up. `interfaces` are the addresses of this host that others may reach, best first.
+/// `wishes` is called on rank 0 only, after MPI is initialised, so that a fault that it finds
+/// reaches the other ranks.
 ///
 /// # Errors
 /// As `BootstrapError`; MPI is then finalized.
 pub fn bootstrap(
     launch: &Launch,
     env: &Env,
+    interfaces: Vec<Interface>,
     wishes: impl FnOnce() -> Result<Wishes, String>,
 ) -> Result<Job, BootstrapError> {
     if launch.size == 1 {
-        return alone(launch, env, wishes);
+        return alone(launch, env, interfaces, wishes);
     }
     let (rank, size) = (launch.rank, launch.size);
     let launcher = launch.launcher.title();
@@ -328,7 +330,7 @@ pub fn bootstrap(
         mpi.finalize()?;
         return Err(BootstrapError::Mismatch { launcher, rank, size, mpi_size, library });
     }
-    let outcome = with_mpi(&mpi, launch, env, wishes);
+    let outcome = with_mpi(&mpi, launch, env, interfaces, wishes);
     let finalized = mpi.finalize();
     let job = outcome?;
     finalized?;
@@ -340,9 +342,10 @@ fn with_mpi(
     mpi: &Mpi,
     launch: &Launch,
     env: &Env,
+    interfaces: Vec<Interface>,
     wishes: impl FnOnce() -> Result<Wishes, String>,
 ) -> Result<Job, BootstrapError> {
-    let own = facts(launch, env);
+    let own = facts(launch, env, interfaces);
     let blobs = mpi.allgather(&own.encode())?;
     let ranks: Result<Vec<HostFacts>, BootstrapError> = blobs
         .iter()
@@ -398,10 +401,11 @@ fn with_mpi(
 fn alone(
     launch: &Launch,
     env: &Env,
+    interfaces: Vec<Interface>,
     wishes: impl FnOnce() -> Result<Wishes, String>,
 ) -> Result<Job, BootstrapError> {
     let mut wishes = wishes().map_err(BootstrapError::Fault)?;
-    let facts = facts(launch, env);
+    let facts = facts(launch, env, interfaces);
     let topology = Topology::discover()?;
     let plan = match launch.launcher {
         Launcher::Local => {
@@ -419,8 +423,8 @@ fn alone(
     Ok(Job { rank: 0, size: 1, launcher, bootstrap, facts, identity, listener })
 }
 
-fn facts(launch: &Launch, env: &Env) -> HostFacts {
-    let mut facts = HostFacts::of_this_process();
+fn facts(launch: &Launch, env: &Env, interfaces: Vec<Interface>) -> HostFacts {
+    let mut facts = HostFacts::of_this_process(interfaces);
     if env.is_mask_wished(launch.launcher) {
         facts.widest = None;
     } else if facts.widest.as_ref().is_some_and(|widest| !env.owns_node(widest.len())) {

@@ -5,18 +5,26 @@
 //! which rank is first. Two ranks are on the same *machine* when their kernels' boot ids agree, and
 //! can share memory and sockets when their network namespaces agree too; host names prove nothing.
 
-use crate::interfaces::{Interface, interfaces};
 use crate::layout::{LayoutError, Put, Take};
 use crate::{limits, pinning};
 use std::fs::File;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::{FileExt, MetadataExt};
 
 /// Number of this layout.
 const VERSION: u32 = 1;
 /// Longest blob of one rank, bytes.
 pub const MAX_BLOB_BYTES: usize = 64 << 10;
+
+/// An address of this host that other hosts may reach.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Interface {
+    /// Its device.
+    pub name: String,
+    /// The address.
+    pub ip: IpAddr,
+}
 
 /// What one rank knows of its host.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -42,9 +50,9 @@ pub struct HostFacts {
 }
 
 impl HostFacts {
-    /// Looks at this host.
+    /// Looks at this host; its addresses are told by the caller, best first.
     #[must_use]
-    pub fn of_this_process() -> Self {
+    pub fn of_this_process(interfaces: Vec<Interface>) -> Self {
         let trimmed = |path| std::fs::read_to_string(path).unwrap_or_default().trim().to_owned();
         let uname = rustix::system::uname();
         let cpus = |set: crate::cpuset::Cpuset| set.iter().collect::<Vec<u32>>();
@@ -56,7 +64,7 @@ impl HostFacts {
             widest: pinning::widest_mask().ok().map(cpus),
             quota_millicpus: limits::cpu_quota_millicpus(),
             memory_bytes: limits::node_memory_bytes(),
-            interfaces: interfaces(),
+            interfaces,
             build_id: build_id().unwrap_or(0),
         }
     }
@@ -200,7 +208,8 @@ mod tests {
 
     #[test]
     fn this_host_survives_its_blob() {
-        let facts = HostFacts::of_this_process();
+        let interface = Interface { name: "ib0".to_owned(), ip: [192, 0, 2, 1].into() };
+        let facts = HostFacts::of_this_process(vec![interface]);
         assert!(!facts.mask.is_empty() && !facts.machine.is_empty());
         assert_ne!(facts.build_id, 0);
         let blob = facts.encode();

@@ -12,7 +12,6 @@ pub mod cpuset;
 pub mod descendants;
 pub mod env;
 pub mod facts;
-pub mod interfaces;
 pub mod layout;
 pub mod limits;
 pub mod mpi;

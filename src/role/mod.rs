@@ -71,8 +71,13 @@ fn endpoint(
         machine: start.machine.clone(),
         netns: start.network_namespace,
     };
-    let settings =
-        Settings { timeout: Duration::from_nanos(config.tcp_timeout_ns), ..Settings::default() };
+    // A worker without a sign of life for the worker-ttl is lost, and so is a scheduler that takes
+    // nothing for the time-out of connections.
+    let timeout = match role {
+        rdask_transport::Role::Scheduler => config.worker_ttl_ns,
+        _ => config.tcp_timeout_ns,
+    };
+    let settings = Settings { timeout: Duration::from_nanos(timeout), ..Settings::default() };
     Endpoint::with_settings(identity, Secret::from_bytes(*start.secret.expose()), settings)
 }
 

@@ -405,6 +405,7 @@ impl Driver {
                 self.dismiss(Instant::now());
             }
             Failed::Mismatch => {
+                self.job.on_unfit(task, reason);
                 if self.counts_as_shown(task) {
                     let what = format!("task {key} failed: ValueError: {reason}");
                     self.fail(1, &what, Some("the array's chunks or the task are wrong in the graph"));

@@ -8,9 +8,6 @@
 //! Each wanted key has one or more targets: a file of its own, chunks of arrays. It is let go when
 //! all of them are written, so that a job needs memory for what is under way only.
 
-#[cfg(test)]
-mod tests;
-
 use rdask_core::graph::{ArrayOutput, Graph, Outputs};
 use rdask_core::ids::{TaskId, WorkerId};
 use rdask_core::messages::{WriteTarget, Written};
@@ -33,7 +30,7 @@ struct Target {
 impl Target {
     /// Nothing is left to do for it.
     fn is_settled(&self) -> bool {
-        matches!(self.state, Writing::Done(_) | Writing::Unfit)
+        matches!(self.state, Writing::Done(_) | Writing::Never)
     }
 }
 
@@ -47,8 +44,8 @@ enum Writing {
     Again(Instant),
     /// Done.
     Done(Written),
-    /// The result does not fit its array.
-    Unfit,
+    /// No try will help: the result does not fit its array, or the disk takes nothing.
+    Never,
 }
 
 /// What must be sent: this worker writes that.
@@ -263,8 +260,7 @@ impl Job {
     ) -> bool {
         let Some(target) = self.being_written(worker, task, what) else { return false };
         target.state = Writing::Done(written);
-        let Some(targets) = self.targets.get(&task) else { return false };
-        let settled = targets.iter().all(Target::is_settled);
+        let settled = self.is_settled(task);
         if settled && !self.erred.contains_key(&task) {
             self.open -= 1;
         }
@@ -294,7 +290,7 @@ impl Job {
             return Failed::Stale;
         };
         if failed.mismatch {
-            target.state = Writing::Unfit;
+            target.state = Writing::Never;
             self.give_up(failed.task, Some(&failed.reason));
             return Failed::Mismatch;
         }
@@ -304,6 +300,7 @@ impl Job {
             pause = WRITE_PERIOD / WRITE_TRIES;
         }
         if target.failures >= WRITE_TRIES {
+            target.state = Writing::Never;
             return Failed::GivenUp;
         }
         target.state = Writing::Again(Instant::now() + pause);
@@ -332,6 +329,11 @@ impl Job {
     /// A wanted key erred for good.
     pub(super) fn on_erred(&mut self, task: TaskId) {
         self.give_up(task, None);
+    }
+
+    /// A wanted key's result is there but does not fit one of its arrays.
+    pub(super) fn on_unfit(&mut self, task: TaskId, reason: &str) {
+        self.give_up(task, Some(reason));
     }
 
     /// A wanted key will not be written whole; `reason`: when its result is there all the same.
@@ -406,3 +408,7 @@ pub(super) fn chunks(array: &ArrayOutput) -> impl Iterator<Item = (TaskId, Vec<u
         (*task, start, chunk)
     })
 }
+
+#[cfg(test)]
+#[path = "job_tests.rs"]
+mod tests;

@@ -9,7 +9,9 @@ use super::link::Link;
 use crate::observe::events::Outcome;
 use rdask_core::graph::quoted;
 use rdask_core::ids::{RunId, TaskId, WorkerId};
-use rdask_core::messages::{Heartbeat, ToScheduler, ToWorker, WorkerRegistration};
+use rdask_core::messages::{
+    Heartbeat, ToScheduler, ToWorker, WorkerRegistration, WriteTarget, Written,
+};
 use rdask_core::scheduler::SchedulerEvent;
 use std::time::{Duration, Instant};
 
@@ -67,13 +69,7 @@ impl Driver {
                 }
             }
             M::OutputWritten { task, target, written } => {
-                if let Some(link) = self.links.get_mut(&worker) {
-                    link.wrote = true;
-                }
-                if self.job.on_written(worker, task, &target, *written) {
-                    let tasks = vec![task];
-                    self.handle(SchedulerEvent::ClientReleasesKeys { client: JOB, tasks });
-                }
+                self.on_output_written(worker, task, &target, *written);
             }
             M::OutputFailed { task, target, reason, mismatch } => {
                 let target = *target;
@@ -90,6 +86,23 @@ impl Driver {
                     self.remove(worker, true, None, "said goodbye".to_owned());
                 }
             }
+        }
+    }
+
+    /// A result is in the output folder: it is let go when it has no other place to go.
+    fn on_output_written(
+        &mut self,
+        worker: WorkerId,
+        task: TaskId,
+        target: &WriteTarget,
+        written: Written,
+    ) {
+        if let Some(link) = self.links.get_mut(&worker) {
+            link.wrote = true;
+        }
+        if self.job.on_written(worker, task, target, written) {
+            let tasks = vec![task];
+            self.handle(SchedulerEvent::ClientReleasesKeys { client: JOB, tasks });
         }
     }
 
@@ -225,17 +238,17 @@ impl Driver {
         let running = executing.as_deref().unwrap_or_default();
         let keys = self.keys_of(running.iter().map(|(task, _)| *task));
         if self.phase.is_over() {
+            // Neither named nor noted: the run has its results.
             tracing::debug!(worker = %registration.name, "worker ended: {reason}");
-        } else {
-            let running =
-                if keys.is_empty() { String::new() } else { format!(" while running {keys}") };
-            tracing::warn!(
-                worker = %registration.name,
-                host = %registration.host,
-                pid = registration.pid,
-                "worker lost: {reason}{running}; what it held is computed again where needed"
-            );
+            return;
         }
+        let at = if keys.is_empty() { String::new() } else { format!(" while running {keys}") };
+        tracing::warn!(
+            worker = %registration.name,
+            host = %registration.host,
+            pid = registration.pid,
+            "worker lost: {reason}{at}; what it held is computed again where needed"
+        );
         let now = self.clock.now();
         self.observer.worker_lost(now, registration, &reason);
         self.observer.lost_transfers(now, &link, worker);

@@ -4,6 +4,7 @@ use super::Supervisor;
 use rdask_launcher::bootstrap::{BootstrapError, Job, Wishes, bootstrap};
 use rdask_launcher::descendants;
 use rdask_launcher::env::{self, Env, Launch, LaunchError};
+use rdask_launcher::facts::Interface;
 use rdask_launcher::scratch::{Scratch, ScratchError};
 use rdask_launcher::spawn::Spawner;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -66,6 +67,16 @@ fn detected(launcher: Option<&str>, env: &Env) -> Result<Launch, LaunchError> {
     }
 }
 
+/// The addresses that this rank tells the others. A host that does not say is reached by loopback
+/// alone, which is an error only where there are others.
+fn interfaces() -> Vec<Interface> {
+    let all = rdask_transport::reachable_interfaces().unwrap_or_else(|error| {
+        tracing::warn!("cannot list the network interfaces: {error}");
+        Vec::new()
+    });
+    all.into_iter().map(|one| Interface { name: one.name, ip: one.address }).collect()
+}
+
 /// Runs this process as a rank of the job, or as the parent of a local one, to its end. Call in
 /// the main thread before any other thread exists.
 ///
@@ -81,7 +92,7 @@ pub fn launch(launcher: Option<&str>, wishes: impl FnOnce() -> Result<Wishes, St
     if let Some(hint) = &launch.hint {
         tracing::warn!("{hint}");
     }
-    let job = match bootstrap(&launch, &env, wishes) {
+    let job = match bootstrap(&launch, &env, interfaces(), wishes) {
         Ok(job) => job,
         Err(error) => return Outcome::of_error(launch.rank, &error),
     };

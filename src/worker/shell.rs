@@ -264,10 +264,8 @@ impl Shell {
 
     /// A run ended on a thread: gives it the run to do next, when there is one.
     pub(super) fn on_outcome(&mut self, outcome: Outcome) -> Option<Run> {
-        if self.submitter.is_none() {
-            // The worker has ended: nobody waits for the result, and nothing new begins.
-            return None;
-        }
+        // Without threads the worker has ended: nobody waits for the result, nothing new begins.
+        self.submitter.as_ref()?;
         let Outcome { task, run_id, result, thread, started, stopped, activity } = outcome;
         let (start_ns, stop_ns) = (self.clock.at(started).0, self.clock.at(stopped).0);
         let event = match result {

@@ -187,11 +187,11 @@ async fn expect(
         }
         "memory" => {
             let death = heard.recv().await;
-            let Some(FromNanny::WorkerDied { log_tail, restarts: true, .. }) = death else {
+            let Some(FromNanny::WorkerDied { cause, restarts: true, .. }) = death else {
                 return Err(format!("no death was reported: {death:?}"));
             };
-            if !log_tail.contains("memory limit") {
-                return Err(format!("the report does not say why: {log_tail}"));
+            if !cause.contains("--memory-limit") {
+                return Err(format!("the report does not say why: {cause}"));
             }
         }
         "give-up" => loop {

@@ -51,6 +51,17 @@ pub fn interfaces() -> std::io::Result<Vec<Interface>> {
         .collect())
 }
 
+/// The interfaces that are up and lead to other machines, best first: as for `choose_addresses`.
+///
+/// # Errors
+/// The system did not say.
+pub fn reachable_interfaces() -> std::io::Result<Vec<Interface>> {
+    let mut found = interfaces()?;
+    found.retain(|one| one.up && !one.loopback && !is_link_local(one.address));
+    found.sort_by_key(order);
+    Ok(found)
+}
+
 /// The addresses to tell others, best first: fast fabrics, then other networks, IPv4 before IPv6;
 /// bridges of container engines last, since other machines have the same ones. Loopback addresses
 /// only when they are asked for by name or nothing else is up.
@@ -76,22 +87,27 @@ fn choose(all: &[Interface], wanted: Option<&str>) -> Result<Vec<IpAddr>, Interf
         }
         chosen = all.iter().filter(|interface| interface.loopback).collect();
     }
-    chosen.sort_by_key(|interface| (rank(&interface.name), interface.address.is_ipv6()));
+    chosen.sort_by_key(|interface| order(interface));
     let addresses: Vec<IpAddr> = chosen.iter().map(|interface| interface.address).collect();
     if addresses.is_empty() { Err(InterfaceError::None) } else { Ok(addresses) }
 }
 
 fn is_link_local(address: IpAddr) -> bool {
     match address {
-        IpAddr::V4(_) => false,
+        IpAddr::V4(address) => address.is_link_local(),
         IpAddr::V6(address) => address.is_unicast_link_local(),
     }
+}
+
+/// Best first.
+fn order(interface: &Interface) -> (u8, bool) {
+    (rank(&interface.name), interface.address.is_ipv6())
 }
 
 /// Lower is better.
 fn rank(name: &str) -> u8 {
     let begins = |prefixes: &[&str]| prefixes.iter().any(|prefix| name.starts_with(prefix));
-    if begins(&["ib", "hsn", "opa", "roce"]) {
+    if begins(&["ib", "hsn", "opa", "roce", "bond"]) {
         0
     } else if begins(&["docker", "virbr", "br-", "veth", "cni", "flannel", "podman", "tun", "tap"])
     {
@@ -150,5 +166,6 @@ mod tests {
     #[test]
     fn this_machine_has_a_loopback() {
         assert!(interfaces().unwrap().iter().any(|interface| interface.loopback));
+        assert!(reachable_interfaces().unwrap().iter().all(|one| one.up && !one.loopback));
     }
 }

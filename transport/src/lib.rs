@@ -56,7 +56,9 @@ pub use endpoint::{Endpoint, Settings};
 pub use error::{ErrorKind, Path, TransportError, VersionRange};
 pub use fetch::{Answer, Cancel, Fetched, Fetcher, PeerAddress, Wanted};
 pub use hello::{Hello, Identity, MAX_HELLO, MAX_JOB_ID, PREFIX_LEN, PROTOCOL, Purpose, Role};
-pub use interfaces::{Interface, InterfaceError, choose_addresses, interfaces};
+pub use interfaces::{
+    Interface, InterfaceError, choose_addresses, interfaces, reachable_interfaces,
+};
 pub use lane::DataLane;
 pub use listener::Listener;
 pub use outbox::{CHANNEL_BUDGET, PushError};

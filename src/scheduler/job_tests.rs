@@ -248,16 +248,19 @@ fn a_chunk_that_does_not_fit_is_not_tried_again() {
         mismatch: true,
     };
     assert_eq!(job.on_failed(A, &failed), Failed::Mismatch);
-    job.on_erred(X);
+    job.on_unfit(X, &failed.reason);
+    assert_eq!(job.why_unfit(X), Some(&*failed.reason));
     failed.target = orders[2].target.clone();
     assert_eq!(job.on_failed(A, &failed), Failed::Mismatch);
-    job.on_erred(X);
+    job.on_unfit(X, &failed.reason);
     assert!(job.is_done());
-    // Its other targets may still become whole, but the key has one that never will.
+    // Its other targets may still become whole, and then it may be let go.
     assert!(job.writing());
-    for order in [&orders[0], &orders[3], &orders[4]] {
+    for order in [&orders[0], &orders[3]] {
         assert!(!job.on_written(A, X, &order.target, written("x.npy")));
     }
+    assert!(job.on_written(A, X, &orders[4].target, written("x.npy")));
+    assert!(job.is_settled(X) && job.is_done());
     assert!(!job.writing());
     assert_eq!(job.files_written(), 1);
     job.on_lost_data(X);
