@@ -68,7 +68,10 @@ fn wrong_graphs() -> Vec<(&'static str, Value)> {
         ("cycle of fifty", ring(50)),
         ("dependency unknown", y(identity(), &["z"])),
         ("deps are no list", graph(vec![with(x(), "deps", json!("y"))], &["x"])),
-        ("dtype unknown", only(json!({"kernel": "full", "shape": [4], "dtype": "float64", "value": 1}))),
+        (
+            "dtype unknown",
+            only(json!({"kernel": "full", "shape": [4], "dtype": "float64", "value": 1})),
+        ),
         ("expression cut off", map("a * (2 + ")),
         ("expression with an unknown function", map("a + sinn(a)")),
         ("expression with an unknown name", map("a + b")),
@@ -83,7 +86,10 @@ fn wrong_graphs() -> Vec<(&'static str, Value)> {
         ("output unknown", graph(vec![x()], &["z"])),
         ("parameter missing", only(json!({"kernel": "full", "shape": [4], "dtype": "f64"}))),
         ("parameter mistyped", only(full(json!("four")))),
-        ("parameter unknown", only(json!({"kernel": "full", "shap": [4], "shape": [4], "dtype": "f64", "value": 1}))),
+        (
+            "parameter unknown",
+            only(json!({"kernel": "full", "shap": [4], "shape": [4], "dtype": "f64", "value": 1})),
+        ),
         ("task of another kind", only(json!({"plugin": "a.so", "symbol": "f", "params": {}}))),
     ]
 }
@@ -135,7 +141,21 @@ fn write_wrong_files(folder: &Path) -> Vec<String> {
 fn message(outcome: &Outcome, folder: &Path) -> String {
     let ours = |line: &&str| line.starts_with("error: ") || line.starts_with("help: ");
     let lines: Vec<&str> = outcome.stderr.lines().filter(ours).collect();
-    lines.join("\n").replace(folder.to_str().unwrap(), "DIR")
+    let text = lines.join("\n").replace(folder.to_str().unwrap(), "DIR");
+    // Checksums change with the version that graph.bin names.
+    let words = text.split(' ').map(|word| {
+        let bare = word.trim_end_matches([':', ',']);
+        let is_hash = bare.len() == 16 && bare.bytes().all(|byte| byte.is_ascii_hexdigit());
+        if is_hash { word.replace(bare, "[checksum]") } else { word.to_owned() }
+    });
+    words.collect::<Vec<_>>().join(" ")
+}
+
+/// Names in an output folder, but for the file with the verdict, which tells job scripts the code.
+fn results(out: &Path) -> Vec<String> {
+    let entries = fs::read_dir(out).into_iter().flatten();
+    let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    names.filter(|name| name != ".rdask-exit").collect()
 }
 
 /// One `error:` line, perhaps a `help:`, nothing else, and no results.
@@ -147,8 +167,7 @@ fn assert_refused(outcome: &Outcome, out: &Path, mpi: bool) {
         let ours = |line: &str| line.starts_with("error: ") || line.starts_with("help: ");
         assert!(outcome.stderr.lines().all(ours), "{outcome}");
     }
-    let files = fs::read_dir(out).map_or(0, Iterator::count);
-    assert_eq!(files, 0, "{} holds files: {outcome}", out.display());
+    assert_eq!(results(out), [""; 0], "{outcome}");
 }
 
 #[test]
@@ -373,7 +392,8 @@ impl Drop for Tmpfs {
 #[test]
 fn a_full_disk_ends_the_run_with_3_and_keeps_what_is_whole() {
     let Some(disk) = Tmpfs::mounted() else { return };
-    let tasks = vec![task("small", full(json!([4])), &[]), task("big", full(json!([1 << 20])), &[])];
+    let tasks =
+        vec![task("small", full(json!([4])), &[]), task("big", full(json!([1 << 20])), &[])];
     let case = Case::new(&graph(tasks, &["small", "big"]));
     let out = disk.0.path().join("out");
     let mut args = case.args();
@@ -384,10 +404,7 @@ fn a_full_disk_ends_the_run_with_3_and_keeps_what_is_whole() {
     assert!(run.stderr.contains("error: the result of 'big' cannot be written: "), "{run}");
     assert!(run.stderr.contains(&format!("({})", out.display())), "{run}");
     assert_eq!(run.stderr.matches("is tried again").count(), 2, "{run}");
-    let mut names: Vec<String> = fs::read_dir(&out)
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .collect();
+    let mut names = results(&out);
     names.sort();
     assert_eq!(names, ["manifest.json", "small.npy"]);
     assert_eq!(fs::read(out.join("small.npy")).unwrap().len(), 128 + 4 * 8);
@@ -405,7 +422,8 @@ fn an_array_without_room_is_told_before_anything_runs() {
     let mut args = case.args();
     args[2] = out.to_str().unwrap().to_owned();
     let run = Start::new(Launcher::Local).args(args).deadline(AT_ONCE).finish().expect_code(3);
-    assert_refused(&run, &out, false);
+    assert_eq!(run.stderr.matches("error: ").count(), 1, "{run}");
+    assert_eq!(results(&out), [""; 0], "{run}");
     assert!(run.stderr.contains("whole.npy.part") && run.stderr.contains("array 'whole'"), "{run}");
 }
 

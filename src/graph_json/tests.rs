@@ -251,7 +251,7 @@ fn text_that_is_no_json_stops_with_its_place() {
         "expected a task, which is an object, found integer 1 (line 1 column 26)"
     );
     let (line, _) = fault("{\"version\": 1, \"tasks\": []} x");
-    assert!(line.starts_with("trailing characters (line 1 column "), "{line}");
+    assert!(line.starts_with("this is no JSON: trailing characters (line 1 column "), "{line}");
 }
 
 #[test]
@@ -332,7 +332,7 @@ fn grids_must_be_nested_like_their_chunks() {
 fn bottomless_nesting_is_an_error_and_no_overflow() {
     let nested = format!("{}1{}", "[".repeat(200_000), "]".repeat(200_000));
     let (line, _) = fault(&one_task(&format!(r#""run": {{"kernel": "k", "p": {nested}}}"#)));
-    assert!(line.starts_with("recursion limit exceeded (tasks[0].run, "), "{line}");
+    assert!(line.starts_with("this is no JSON: recursion limit exceeded (tasks[0].run, "), "{line}");
     let nested = format!("{}1{}", "[".repeat(40), "]".repeat(40));
     let (line, _) = fault(&one_task(&format!(r#""run": {{"kernel": "k", "p": {nested}}}"#)));
     assert_eq!(line, "the parameter 'p' is nested too deep (task 'x')");
