@@ -41,6 +41,8 @@ fn rank(script: &str, workers: &str) -> ExitCode {
         let launch = LaunchOptions {
             workers: workers.parse().ok(),
             memory_limit: MemoryLimit::Bytes(MEMORY_LIMIT_BYTES),
+            // Where the scripts mark that a worker lived before; the supervisor removes it.
+            local_directory: Some(std::env::temp_dir()),
             ..LaunchOptions::default()
         };
         Ok(Wishes { launch, options: script.to_owned() })
