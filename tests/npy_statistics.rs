@@ -71,6 +71,8 @@ impl Results {
             })
             .collect();
         let manifest = files.remove("manifest.json").unwrap();
+        // It names the job, which differs between runs.
+        files.remove(".rdask-exit").unwrap();
         let manifest: Value = serde_json::from_slice(&manifest).unwrap();
         let described = [manifest["graph"].clone(), manifest["outputs"].clone()];
         Self { summary, described, files }
