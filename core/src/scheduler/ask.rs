@@ -104,7 +104,7 @@ fn about_bytes(bytes: u64) -> String {
     let Some(unit) = (power as usize).checked_sub(1).and_then(|index| UNITS.get(index)) else {
         return format!("{bytes} bytes");
     };
-    let tenths = u128::from(bytes) * 10 >> (10 * power);
+    let tenths = (u128::from(bytes) * 10) >> (10 * power);
     match (tenths / 10, tenths % 10) {
         (whole, 0) => format!("{whole} {unit}"),
         (whole, part) => format!("{whole}.{part} {unit}"),
