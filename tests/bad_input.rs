@@ -21,12 +21,12 @@ const LAUNCHERS: [Launcher; 3] = [Launcher::Local, Launcher::OpenMpi(3), Launche
 /// below the 30 s that supervisors look for a scheduler that is gone.
 const AT_ONCE: Duration = Duration::from_secs(25);
 
-fn full(shape: Value) -> Value {
+fn full(shape: &Value) -> Value {
     json!({"kernel": "full", "shape": shape, "dtype": "f64", "value": 1})
 }
 
 fn x() -> Value {
-    task("x", full(json!([4])), &[])
+    task("x", full(&json!([4])), &[])
 }
 
 fn y(run: Value, deps: &[&str]) -> Value {
@@ -39,7 +39,7 @@ fn with(mut task: Value, field: &str, value: Value) -> Value {
 }
 
 fn array(shape: u64, chunk: Value, grid: &[&str]) -> Value {
-    let mut value = graph(vec![task("a-0", full(json!([4])), &[]), task("a-1", chunk, &[])], &[]);
+    let mut value = graph(vec![task("a-0", full(&json!([4])), &[]), task("a-1", chunk, &[])], &[]);
     value.as_object_mut().unwrap().remove("outputs");
     value["arrays"] = json!({"whole": {"shape": [shape], "dtype": "f64", "chunks": [[4, 4]],
                                        "grid": grid, "into": "npy"}});
@@ -59,8 +59,8 @@ fn wrong_graphs() -> Vec<(&'static str, Value)> {
     let mut newer = graph(vec![x()], &["x"]);
     newer["version"] = json!(2);
     vec![
-        ("array of an unknown chunk", array(8, full(json!([4])), &["a-0", "a-9"])),
-        ("array with chunks that do not sum up", array(9, full(json!([4])), &["a-0", "a-1"])),
+        ("array of an unknown chunk", array(8, full(&json!([4])), &["a-0", "a-9"])),
+        ("array with chunks that do not sum up", array(9, full(&json!([4])), &["a-0", "a-1"])),
         ("attribute mistyped", graph(vec![with(x(), "retries", json!("many"))], &["x"])),
         ("attribute unknown", graph(vec![with(x(), "retrys", json!(1))], &["x"])),
         ("cycle of one", ring(1)),
@@ -80,12 +80,12 @@ fn wrong_graphs() -> Vec<(&'static str, Value)> {
         ("kernel mistyped", only(json!({"kernel": "arnage"}))),
         ("kernel unknown", only(json!({"kernel": "gaussian_blur"}))),
         ("key twice", graph(vec![x(), x()], &["x"])),
-        ("key empty", graph(vec![task("", full(json!([4])), &[])], &[])),
+        ("key empty", graph(vec![task("", full(&json!([4])), &[])], &[])),
         ("memory that is no size", graph(vec![with(x(), "memory", json!("2Gig"))], &["x"])),
         ("newer version", newer),
         ("output unknown", graph(vec![x()], &["z"])),
         ("parameter missing", only(json!({"kernel": "full", "shape": [4], "dtype": "f64"}))),
-        ("parameter mistyped", only(full(json!("four")))),
+        ("parameter mistyped", only(full(&json!("four")))),
         (
             "parameter unknown",
             only(json!({"kernel": "full", "shap": [4], "shape": [4], "dtype": "f64", "value": 1})),
@@ -246,10 +246,10 @@ fn a_worker_that_does_not_exist_is_told_under_mpi() {
 fn task_errors_name_the_task_its_inputs_and_what_depends_on_it() {
     let sum = || task("z", json!({"kernel": "sum"}), &["y"]);
     let add = task("y", json!({"kernel": "map", "expr": "a + b"}), &["x", "w"]);
-    let shapes = graph(vec![x(), task("w", full(json!([5])), &[]), add, sum()], &["z"]);
+    let shapes = graph(vec![x(), task("w", full(&json!([5])), &[]), add, sum()], &["z"]);
     let load = json!({"kernel": "load_npy", "path": "none/data.npy"});
     let missing = graph(vec![task("y", load, &[]), sum()], &["z"]);
-    let large = graph(vec![task("y", full(json!([1 << 27])), &[]), sum()], &["z"]);
+    let large = graph(vec![task("y", full(&json!([1 << 27])), &[]), sum()], &["z"]);
     let cases = [("shapes", shapes), ("missing .npy", missing), ("allocation", large)];
     let mut page = String::new();
     for (name, value) in cases {
@@ -273,7 +273,7 @@ fn task_errors_name_the_task_its_inputs_and_what_depends_on_it() {
 #[test]
 fn a_chunk_that_does_not_fit_its_array_is_named() {
     let f32 = json!({"kernel": "full", "shape": [4], "dtype": "f32", "value": 1});
-    for (chunk, found) in [(full(json!([3])), "f64 [3]"), (f32, "f32 [4]")] {
+    for (chunk, found) in [(full(&json!([3])), "f64 [3]"), (f32, "f32 [4]")] {
         let case = Case::new(&array(8, chunk, &["a-0", "a-1"]));
         for arguments in [&[][..], &["--keep-going"]] {
             let start = Start::new(Launcher::Local).args(case.args()).args(arguments);
@@ -393,7 +393,7 @@ impl Drop for Tmpfs {
 fn a_full_disk_ends_the_run_with_3_and_keeps_what_is_whole() {
     let Some(disk) = Tmpfs::mounted() else { return };
     let tasks =
-        vec![task("small", full(json!([4])), &[]), task("big", full(json!([1 << 20])), &[])];
+        vec![task("small", full(&json!([4])), &[]), task("big", full(&json!([1 << 20])), &[])];
     let case = Case::new(&graph(tasks, &["small", "big"]));
     let out = disk.0.path().join("out");
     let mut args = case.args();
@@ -413,7 +413,7 @@ fn a_full_disk_ends_the_run_with_3_and_keeps_what_is_whole() {
 #[test]
 fn an_array_without_room_is_told_before_anything_runs() {
     let Some(disk) = Tmpfs::mounted() else { return };
-    let mut value = array(8, full(json!([4])), &["a-0", "a-1"]);
+    let mut value = array(8, full(&json!([4])), &["a-0", "a-1"]);
     value["arrays"]["whole"]["shape"] = json!([8, 1 << 20]);
     value["arrays"]["whole"]["chunks"] = json!([[4, 4], [1 << 20]]);
     value["arrays"]["whole"]["grid"] = json!([["a-0"], ["a-1"]]);

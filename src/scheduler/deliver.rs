@@ -17,6 +17,9 @@ use rustc_hash::FxHashMap;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+/// Why a result is missing that nothing went wrong with.
+const ENDED_BEFORE: &str = "not computed: the run ended before";
+
 /// What becomes of wanted results.
 #[derive(Clone, Debug)]
 pub(crate) enum Delivery {
@@ -181,7 +184,10 @@ impl Driver {
                 }
             })
             .collect();
-        match states.iter().find_map(|state| state.error.clone()) {
+        // A chunk that never came tells less than one that failed.
+        let mut errors = states.iter().filter_map(|state| state.error.as_ref());
+        let first = errors.clone().next();
+        match errors.find(|error| *error != ENDED_BEFORE).or(first).cloned() {
             Some(error) => Entry::Error { error, chunks: Some(states) },
             None => Entry::File {
                 file: part.file.clone(),
@@ -205,7 +211,7 @@ impl Driver {
             }
             _ => match self.job.why_unfit(task) {
                 Some(reason) => format!("ValueError: {reason}"),
-                None => "not computed: the run ended before".to_owned(),
+                None => ENDED_BEFORE.to_owned(),
             },
         }
     }
