@@ -144,16 +144,16 @@ fn mistyped_fields_are_faults_with_their_place() {
             r#""priority": "high""#,
             "expected a whole number from -2147483648 to 2147483647, found string \"high\" (tasks[0].priority, ",
         ),
-        (r#""retries": -1"#, "expected a whole number from 0 to 4294967295, found integer -1 (tasks[0].retries, "),
+        (
+            r#""retries": -1"#,
+            "expected a whole number from 0 to 4294967295, found integer -1 (tasks[0].retries, ",
+        ),
         (
             r#""threads": 1.5"#,
             "expected a whole number from 0 to 4294967295, found floating point 1.5 (tasks[0].threads, ",
         ),
         (r#""workers": [1]"#, "expected a string, found integer 1 (tasks[0].workers, "),
-        (
-            r#""allow_other_workers": 1"#,
-            "expected true or false, found integer 1 (tasks[0].allow_",
-        ),
+        (r#""allow_other_workers": 1"#, "expected true or false, found integer 1 (tasks[0].allow_"),
         (
             r#""memory": "2 XB""#,
             "'2 XB' has the unknown unit 'XB'; units are B, kB, KiB, MB, MiB, GB, GiB, TB, TiB, PB, PiB \
@@ -166,10 +166,7 @@ fn mistyped_fields_are_faults_with_their_place() {
             r#""resources": {"GPU": 1e-9}"#,
             "a resource is counted in millionths (tasks[0].resources.GPU, ",
         ),
-        (
-            r#""resources": 1"#,
-            "expected an object, found integer 1 (tasks[0].resources, ",
-        ),
+        (r#""resources": 1"#, "expected an object, found integer 1 (tasks[0].resources, "),
         (r#""deps": "x""#, "expected a list, found string \"x\" (tasks[0].deps, "),
         (r#""retries": 1, "retries": 2"#, "the field 'retries' stands twice (tasks[0].retries, "),
         (r#""threads": 0"#, "a task takes at least one thread (task 'x', threads)"),
@@ -246,10 +243,7 @@ fn text_that_is_no_json_stops_with_its_place() {
         "the text is cut off (line 2 column 11)"
     );
     let (line, _) = fault("{\"version\": 1, \"tasks\": [1]}");
-    assert_eq!(
-        line,
-        "expected a task, which is an object, found integer 1 (line 1 column 26)"
-    );
+    assert_eq!(line, "expected a task, which is an object, found integer 1 (line 1 column 26)");
     let (line, _) = fault("{\"version\": 1, \"tasks\": []} x");
     assert!(line.starts_with("this is no JSON: trailing characters (line 1 column "), "{line}");
 }
@@ -308,10 +302,7 @@ fn grids_must_be_nested_like_their_chunks() {
             ("[1, 1]", "[[1], [1]]", "[\"k\"]"),
             "expected a list, found string \"k\" (arrays.n.grid[0], ",
         ),
-        (
-            ("[1]", "[[1]]", "[[\"k\"]]"),
-            "expected a string, found a list (arrays.n.grid[0], ",
-        ),
+        (("[1]", "[[1]]", "[[\"k\"]]"), "expected a string, found a list (arrays.n.grid[0], "),
         (("[1]", "[[2]]", "[\"k\"]"), "the chunks of axis 0 sum to 2, not 1 (array 'n')"),
         (("[1]", "[[1]]", "[\"l\"]"), "unknown chunk 'l' (array 'n')"),
         (
@@ -332,7 +323,10 @@ fn grids_must_be_nested_like_their_chunks() {
 fn bottomless_nesting_is_an_error_and_no_overflow() {
     let nested = format!("{}1{}", "[".repeat(200_000), "]".repeat(200_000));
     let (line, _) = fault(&one_task(&format!(r#""run": {{"kernel": "k", "p": {nested}}}"#)));
-    assert!(line.starts_with("this is no JSON: recursion limit exceeded (tasks[0].run, "), "{line}");
+    assert!(
+        line.starts_with("this is no JSON: recursion limit exceeded (tasks[0].run, "),
+        "{line}"
+    );
     let nested = format!("{}1{}", "[".repeat(40), "]".repeat(40));
     let (line, _) = fault(&one_task(&format!(r#""run": {{"kernel": "k", "p": {nested}}}"#)));
     assert_eq!(line, "the parameter 'p' is nested too deep (task 'x')");

@@ -408,7 +408,11 @@ impl Driver {
                 self.job.on_unfit(task, reason);
                 if self.counts_as_shown(task) {
                     let what = format!("task {key} failed: ValueError: {reason}");
-                    self.fail(1, &what, Some("the array's chunks or the task are wrong in the graph"));
+                    self.fail(
+                        1,
+                        &what,
+                        Some("the array's chunks or the task are wrong in the graph"),
+                    );
                 }
                 if self.job.is_settled(task) {
                     let tasks = vec![task];

@@ -84,11 +84,7 @@ pub(super) struct Driver {
 }
 
 impl Driver {
-    pub(super) fn new(
-        options: SchedulerOptions,
-        clock: Clock,
-        inbox: mpsc::Sender<Inbox>,
-    ) -> Self {
+    pub(super) fn new(options: SchedulerOptions, clock: Clock, inbox: mpsc::Sender<Inbox>) -> Self {
         let state = SchedulerState::new(options.config.clone(), options.seed);
         let nannies = Nannies::new(&options);
         Self {
