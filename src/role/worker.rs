@@ -29,6 +29,7 @@ pub(super) fn play(start: &Start, request: &Request, end: &ChildEnd) -> anyhow::
         }
     })?;
     let place = WorkerPlace::of(start, request)?;
+    tracing::debug!(threads = place.slot.threads.len(), cpus = %place.slot.cpu_list(), "worker begins");
     let page = end.executing_page().context("the page of running tasks")?;
     let runtime = runtime()?;
     let local = tokio::task::LocalSet::new();
