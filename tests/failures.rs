@@ -211,12 +211,13 @@ fn a_signal_stops_the_job_within_three_seconds() {
         run.signal(signal);
         let outcome = run.wait();
         assert!(sent.elapsed() < Duration::from_secs(30), "hangs: {outcome}");
-        assert!(outcome.stderr.contains("stopped by signal"), "{outcome}");
+        let told = outcome.stderr.contains("stopped by signal");
         match launcher {
-            Launcher::Local => assert_eq!(outcome.code, Some(3), "{outcome}"),
+            Launcher::Local => assert!(told && outcome.code == Some(3), "{outcome}"),
+            // After its own TERM it may end before it has passed on what rank 0 says.
             Launcher::OpenMpi(_) => assert_ne!(outcome.code, Some(0), "{outcome}"),
             // Hydra returns 0 after a TERM although rank 0 ends with 3 (seen with plain shells too).
-            Launcher::Mpich(_) => {}
+            Launcher::Mpich(_) => assert!(told, "{outcome}"),
         }
         assert!(!file.exists(), "the scheduler file stays");
     }
