@@ -20,6 +20,8 @@ const LAUNCHERS: [Launcher; 3] = [Launcher::Local, Launcher::OpenMpi(3), Launche
 /// A run that should end at once and has not by then counts as hanging. Far above what is needed,
 /// below the 30 s that supervisors look for a scheduler that is gone.
 const AT_ONCE: Duration = Duration::from_secs(25);
+/// Default of `--death-timeout`.
+const DEATH_TIMEOUT: Duration = Duration::from_secs(30);
 
 fn full(shape: &Value) -> Value {
     json!({"kernel": "full", "shape": shape, "dtype": "f64", "value": 1})
@@ -450,7 +452,8 @@ fn a_rank_that_dies_early_is_named_and_nobody_hangs() {
         let victim = if code == 0 { "2" } else { "1" };
         let start = Start::new(launcher).program("sh").args(["-c", script, "sh", binary]);
         let start = start.args(case.args()).args(["--startup-timeout", "3"]);
-        let mut run = start.env("VICTIM", victim).deadline(AT_ONCE).spawn();
+        // A supervisor that has not reached the scheduler looks for it up to --death-timeout, 30 s.
+        let mut run = start.env("VICTIM", victim).deadline(3 * DEATH_TIMEOUT).spawn();
         let worker = run.until("the rank's worker", |run| {
             let mut workers = run.processes_of_role("worker").into_iter();
             workers.find(|worker| worker.arguments.iter().any(|word| word == victim))
