@@ -9,9 +9,16 @@ use super::Context;
 use super::array::{Output, View, with_type};
 use super::fault::Outcome;
 use super::params::{Read, Reader};
+use super::table::{Entry, Inputs, entry, of_one};
 use bytemuck::Pod;
 use num_complex::Complex;
 use rdask_store::{DType, Sealed};
+
+/// Rows of the table of kernels.
+pub(super) const KERNELS: &[Entry] = &[entry("astype", Inputs::Exactly(1), &["dtype"], |reader| {
+    let astype = Astype::parse(reader)?;
+    Ok(of_one(move |context, input| astype.run(context, input)))
+})];
 
 /// `astype(dtype)`.
 #[derive(Debug)]

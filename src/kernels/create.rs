@@ -6,8 +6,25 @@ use super::fault::{Outcome, fault, memory_error};
 use super::params::{Read, Reader};
 use super::promotion::{Kind, kind_of};
 use super::scalar::{Element, Number, bounds, fill};
+use super::table::{Entry, Inputs, entry, without_inputs};
 use num_complex::Complex;
 use rdask_store::{DType, Header, Sealed};
+
+/// Rows of the table of kernels.
+pub(super) const KERNELS: &[Entry] = &[
+    entry("full", Inputs::Exactly(0), &["shape", "dtype", "value"], |reader| {
+        let full = Full::parse(reader)?;
+        Ok(without_inputs(move |context| full.run(context)))
+    }),
+    entry("arange", Inputs::Exactly(0), &["start", "step", "count", "dtype"], |reader| {
+        let arange = Arange::parse(reader)?;
+        Ok(without_inputs(move |context| arange.run(context)))
+    }),
+    entry("data", Inputs::Exactly(0), &["base64", "dtype", "shape"], |reader| {
+        let data = Data::parse(reader)?;
+        Ok(without_inputs(move |context| data.run(context)))
+    }),
+];
 
 /// `full(shape, dtype, value)`: every element is `value`.
 #[derive(Debug)]

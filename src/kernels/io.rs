@@ -10,6 +10,7 @@ use super::fault::{Outcome, fault, file_error, type_error, value_error};
 use super::npy::{self, NpyError, NpyHeader};
 use super::params::{Read, Reader};
 use super::strided::{Layout, Walk, gather};
+use super::table::{Entry, Inputs, entry, of_one, without_inputs};
 use rdask_core::graph::Param;
 use rdask_core::messages::TaskError;
 use rdask_store::{DType, Sealed};
@@ -17,6 +18,18 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+
+/// Rows of the table of kernels.
+pub(super) const KERNELS: &[Entry] = &[
+    entry("load_npy", Inputs::Any, &["path", "region"], |reader| {
+        let load = LoadNpy::parse(reader)?;
+        Ok(without_inputs(move |context| load.run(context)))
+    }),
+    entry("store_npy", Inputs::Exactly(1), &["path"], |reader| {
+        let store = StoreNpy::parse(reader)?;
+        Ok(of_one(move |context, input| store.run(context, input)))
+    }),
+];
 
 /// Holes up to this many bytes between two runs are read along: a page comes whole anyway.
 const READ_ALONG_BYTES: usize = 4096;

@@ -10,7 +10,7 @@ mod create;
 mod elementwise;
 mod fault;
 mod io;
-mod matmul;
+mod linalg;
 mod npy;
 mod params;
 mod philox;
@@ -23,12 +23,13 @@ mod strided;
 mod table;
 mod testing;
 
-use array::{View, input_name, text};
-use fault::Outcome;
+use array::{input_name, text};
 use rdask_core::graph::Params;
 use rdask_core::messages::TaskError;
 use rdask_store::{Header, Sealed, Store};
+use std::fmt;
 use std::path::Path;
+use table::Operation;
 
 /// What a kernel may know about where it runs. Results must not depend on it, except `rank`'s.
 #[derive(Debug)]
@@ -99,34 +100,15 @@ pub enum SpecError {
 }
 
 /// A kernel with its checked parameters. It may run many times, on many threads at once.
-#[derive(Debug)]
 pub struct Kernel {
+    name: &'static str,
     operation: Operation,
 }
 
-/// Every kernel with what its file has made of the parameters.
-#[derive(Debug)]
-enum Operation {
-    Full(create::Full),
-    Arange(create::Arange),
-    Data(create::Data),
-    Random(random::Random),
-    LoadNpy(io::LoadNpy),
-    StoreNpy(io::StoreNpy),
-    Identity,
-    Map(elementwise::Map),
-    Astype(cast::Astype),
-    Reduce(reduce::Reduce),
-    Matmul,
-    Transpose(shape::Transpose),
-    Slice(shape::Slice),
-    Concatenate(shape::Concatenate),
-    Bytes(testing::Bytes),
-    Busy(testing::Pause),
-    Sleep(testing::Pause),
-    Fail(testing::Fail),
-    Abort(testing::Abort),
-    Rank,
+impl fmt::Debug for Kernel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Kernel").field("name", &self.name).finish_non_exhaustive()
+    }
 }
 
 /// Checks a name, its parameters and the number of inputs.
@@ -134,7 +116,7 @@ enum Operation {
 /// # Errors
 /// The first fault found.
 pub fn parse(name: &str, params: &Params, inputs: usize) -> Result<Kernel, SpecError> {
-    table::parse(name, params, inputs).map(|operation| Kernel { operation })
+    table::parse(name, params, inputs).map(|(name, operation)| Kernel { name, operation })
 }
 
 /// Names of all kernels, in the order of the documentation.
@@ -154,54 +136,14 @@ impl Kernel {
     /// The task's error as data: kind as Python would name it (`ValueError`, `TypeError`,
     /// `FileNotFoundError`, `MemoryError`), numpy's condition in words with the shapes.
     pub fn run(&self, context: &Context<'_>, inputs: &[Sealed]) -> Result<Sealed, TaskError> {
-        self.compute(context, inputs).map_err(|mut error| {
-            if !inputs.is_empty() && !matches!(self.operation, Operation::Fail(_)) {
+        (self.operation)(context, inputs).map_err(|mut error| {
+            // The message of `fail` is the user's own.
+            if !inputs.is_empty() && self.name != "fail" {
                 error.message = format!("{} [{}]", error.message, described(inputs));
             }
             error
         })
     }
-
-    fn compute(&self, context: &Context<'_>, inputs: &[Sealed]) -> Outcome<Sealed> {
-        match &self.operation {
-            Operation::Full(full) => full.run(context),
-            Operation::Arange(arange) => arange.run(context),
-            Operation::Data(data) => data.run(context),
-            Operation::Random(random) => random.run(context),
-            Operation::LoadNpy(load) => load.run(context),
-            Operation::Identity => shape::identity(context, inputs),
-            Operation::Map(map) => map.run(context, &View::all(inputs)?),
-            Operation::Concatenate(concatenate) => concatenate.run(context, &View::all(inputs)?),
-            Operation::StoreNpy(store) => store.run(context, &only(inputs)?),
-            Operation::Astype(astype) => astype.run(context, &only(inputs)?),
-            Operation::Reduce(reduce) => reduce.run(context, &only(inputs)?),
-            Operation::Transpose(transpose) => transpose.run(context, &only(inputs)?),
-            Operation::Slice(slice) => slice.run(context, &only(inputs)?),
-            Operation::Matmul => match View::all(inputs)?.as_slice() {
-                [left, right] => matmul::run(context, left, right),
-                other => Err(miscounted(2, other.len())),
-            },
-            Operation::Bytes(bytes) => bytes.run(context),
-            Operation::Busy(pause) => pause.spin(context),
-            Operation::Sleep(pause) => pause.sleep(context),
-            Operation::Fail(fail) => fail.run(context),
-            Operation::Abort(abort) => abort.run(context),
-            Operation::Rank => testing::rank(context),
-        }
-    }
-}
-
-/// The single input.
-fn only(inputs: &[Sealed]) -> Outcome<View<'_>> {
-    match inputs {
-        [input] => View::of(input, 0),
-        other => Err(miscounted(1, other.len())),
-    }
-}
-
-/// `parse` has checked the count that the graph gives; a caller that passes another is told so.
-fn miscounted(expected: usize, given: usize) -> TaskError {
-    fault::type_error(format!("expected {expected} inputs, not {given}"))
 }
 
 /// Most inputs that an error message describes.

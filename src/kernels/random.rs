@@ -15,7 +15,16 @@ use super::params::{Read, Reader};
 use super::philox::block;
 use super::promotion::{Kind, kind_of};
 use super::scalar::{Number, bounds};
+use super::table::{Entry, Inputs, entry, without_inputs};
 use rdask_store::{DType, Sealed};
+
+const PARAMETERS: &[&str] = &["shape", "dtype", "seed", "distribution", "low", "high"];
+
+/// Rows of the table of kernels.
+pub(super) const KERNELS: &[Entry] = &[entry("random", Inputs::Exactly(0), PARAMETERS, |reader| {
+    let random = Random::parse(reader)?;
+    Ok(without_inputs(move |context| random.run(context)))
+})];
 
 #[derive(Clone, Copy, Debug)]
 enum Distribution {

@@ -1,22 +1,31 @@
-//! Kernels that move elements without changing them: identity, transpose, slice, concatenate.
+//! Kernels that move elements without changing them: transpose, slice, concatenate.
 
 use super::Context;
-use super::array::{Output, View, axis_of, bytes_object, strides_of, text};
+use super::array::{Output, View, axis_of, strides_of, text};
 use super::cast::cast;
 use super::fault::{Outcome, fault, value_error};
 use super::params::{Read, Reader, kind};
 use super::promotion::promote;
 use super::strided::{Layout, gather};
+use super::table::{Entry, Inputs, entry, of_many, of_one};
 use rdask_core::graph::Param;
 use rdask_store::Sealed;
 
-/// `identity`: the first input itself; without inputs an empty bytes object.
-pub(super) fn identity(context: &Context<'_>, inputs: &[Sealed]) -> Outcome<Sealed> {
-    match inputs.first() {
-        Some(input) => Ok(input.clone()),
-        None => bytes_object(context, &[]),
-    }
-}
+/// Rows of the table of kernels.
+pub(super) const KERNELS: &[Entry] = &[
+    entry("transpose", Inputs::Exactly(1), &["axes"], |reader| {
+        let transpose = Transpose::parse(reader)?;
+        Ok(of_one(move |context, input| transpose.run(context, input)))
+    }),
+    entry("slice", Inputs::Exactly(1), &["ranges"], |reader| {
+        let slice = Slice::parse(reader)?;
+        Ok(of_one(move |context, input| slice.run(context, input)))
+    }),
+    entry("concatenate", Inputs::AtLeast(1), &["axis"], |reader| {
+        let concatenate = Concatenate::parse(reader)?;
+        Ok(of_many(move |context, inputs| concatenate.run(context, inputs)))
+    }),
+];
 
 /// `transpose(axes?)`: axis `i` of the result is axis `axes[i]` of the input; all reversed without.
 #[derive(Debug)]

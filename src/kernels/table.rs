@@ -1,28 +1,53 @@
 //! The table of kernels: names, parameters, numbers of inputs, and how each is parsed.
+//!
+//! Each group of kernels owns its part of the table, beside its code; this file puts the parts
+//! together and finds the faults that all kernels share. An entry's `parse` turns parameters into
+//! an `Operation`, which computes as often as it is called, on many threads at once.
 
+use super::array::View;
+use super::fault::{Outcome, type_error};
 use super::params::{Read, Reader};
-use super::reduce::{Reduce, Reduction};
-use super::{Operation, SpecError};
-use super::{cast, create, elementwise, io, random, shape, testing};
+use super::{Context, SpecError};
+use super::{cast, create, elementwise, io, linalg, random, reduce, shape, testing};
 use rdask_core::graph::Params;
+use rdask_core::messages::TaskError;
 use rdask_core::nearest::nearest;
+use rdask_store::Sealed;
+
+/// The parts of the table, in the order of the documentation.
+const GROUPS: &[&[Entry]] = &[
+    create::KERNELS,
+    random::KERNELS,
+    io::KERNELS,
+    elementwise::KERNELS,
+    cast::KERNELS,
+    shape::KERNELS,
+    reduce::KERNELS,
+    linalg::KERNELS,
+    testing::KERNELS,
+];
 
 /// How many inputs a kernel takes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Inputs {
+pub(super) enum Inputs {
+    /// Just as many.
     Exactly(usize),
+    /// So many or more.
     AtLeast(usize),
+    /// It looks at as many as it likes.
     Any,
 }
 
-struct Entry {
+/// One kernel of the table.
+pub(super) struct Entry {
     name: &'static str,
     params: &'static [&'static str],
     inputs: Inputs,
     parse: fn(&Reader<'_>) -> Read<Operation>,
 }
 
-const fn entry(
+/// A row of a group's part of the table.
+pub(super) const fn entry(
     name: &'static str,
     inputs: Inputs,
     params: &'static [&'static str],
@@ -31,107 +56,95 @@ const fn entry(
     Entry { name, params, inputs, parse }
 }
 
-const REDUCE: &[&str] = &["axis", "keepdims"];
-const SPREAD: &[&str] = &["axis", "keepdims", "ddof"];
-const RANDOM: &[&str] = &["shape", "dtype", "seed", "distribution", "low", "high"];
+/// What a kernel does once its parameters are read.
+pub(super) type Operation = Box<dyn Fn(&Context<'_>, &[Sealed]) -> Outcome<Sealed> + Send + Sync>;
 
-const KERNELS: [Entry; 25] = [
-    entry("full", Inputs::Exactly(0), &["shape", "dtype", "value"], |reader| {
-        create::Full::parse(reader).map(Operation::Full)
-    }),
-    entry("arange", Inputs::Exactly(0), &["start", "step", "count", "dtype"], |reader| {
-        create::Arange::parse(reader).map(Operation::Arange)
-    }),
-    entry("random", Inputs::Exactly(0), RANDOM, |reader| {
-        random::Random::parse(reader).map(Operation::Random)
-    }),
-    entry("load_npy", Inputs::Any, &["path", "region"], |reader| {
-        io::LoadNpy::parse(reader).map(Operation::LoadNpy)
-    }),
-    entry("data", Inputs::Exactly(0), &["base64", "dtype", "shape"], |reader| {
-        create::Data::parse(reader).map(Operation::Data)
-    }),
-    entry("map", Inputs::Any, &["expr"], |reader| {
-        elementwise::Map::parse(reader).map(Operation::Map)
-    }),
-    entry("astype", Inputs::Exactly(1), &["dtype"], |reader| {
-        cast::Astype::parse(reader).map(Operation::Astype)
-    }),
-    entry("transpose", Inputs::Exactly(1), &["axes"], |reader| {
-        shape::Transpose::parse(reader).map(Operation::Transpose)
-    }),
-    entry("slice", Inputs::Exactly(1), &["ranges"], |reader| {
-        shape::Slice::parse(reader).map(Operation::Slice)
-    }),
-    entry("concatenate", Inputs::AtLeast(1), &["axis"], |reader| {
-        shape::Concatenate::parse(reader).map(Operation::Concatenate)
-    }),
-    entry("sum", Inputs::Exactly(1), REDUCE, |reader| reduce(reader, Reduction::Sum)),
-    entry("mean", Inputs::Exactly(1), REDUCE, |reader| reduce(reader, Reduction::Mean)),
-    entry("var", Inputs::Exactly(1), SPREAD, |reader| reduce(reader, Reduction::Var)),
-    entry("std", Inputs::Exactly(1), SPREAD, |reader| reduce(reader, Reduction::Std)),
-    entry("min", Inputs::Exactly(1), REDUCE, |reader| reduce(reader, Reduction::Min)),
-    entry("max", Inputs::Exactly(1), REDUCE, |reader| reduce(reader, Reduction::Max)),
-    entry("matmul", Inputs::Exactly(2), &[], |_| Ok(Operation::Matmul)),
-    entry("store_npy", Inputs::Exactly(1), &["path"], |reader| {
-        io::StoreNpy::parse(reader).map(Operation::StoreNpy)
-    }),
-    entry("identity", Inputs::Any, &[], |_| Ok(Operation::Identity)),
-    entry("bytes", Inputs::Any, &["size", "seed"], |reader| {
-        testing::Bytes::parse(reader).map(Operation::Bytes)
-    }),
-    entry("busy", Inputs::Any, &["us"], |reader| {
-        testing::Pause::parse(reader, "us", 1e-6).map(Operation::Busy)
-    }),
-    entry("sleep", Inputs::Any, &["ms"], |reader| {
-        testing::Pause::parse(reader, "ms", 1e-3).map(Operation::Sleep)
-    }),
-    entry("fail", Inputs::Any, &["message", "attempts"], |reader| {
-        testing::Fail::parse(reader).map(Operation::Fail)
-    }),
-    entry("abort", Inputs::Any, &["attempts"], |reader| {
-        testing::Abort::parse(reader).map(Operation::Abort)
-    }),
-    entry("rank", Inputs::Any, &[], |_| Ok(Operation::Rank)),
-];
-
-fn reduce(reader: &Reader<'_>, reduction: Reduction) -> Read<Operation> {
-    Reduce::parse(reader, reduction).map(Operation::Reduce)
+/// A kernel that looks at no input.
+pub(super) fn without_inputs(
+    run: impl Fn(&Context<'_>) -> Outcome<Sealed> + Send + Sync + 'static,
+) -> Operation {
+    Box::new(move |context, _| run(context))
 }
 
-/// Finds the kernel and reads its parameters.
-pub(super) fn parse(name: &str, params: &Params, inputs: usize) -> Result<Operation, SpecError> {
-    let Some(entry) = KERNELS.iter().find(|entry| entry.name == name) else {
+/// A kernel of one array.
+pub(super) fn of_one(
+    run: impl Fn(&Context<'_>, &View<'_>) -> Outcome<Sealed> + Send + Sync + 'static,
+) -> Operation {
+    Box::new(move |context, inputs| match inputs {
+        [input] => run(context, &View::of(input, 0)?),
+        other => Err(miscounted(1, other.len())),
+    })
+}
+
+/// A kernel of two arrays.
+pub(super) fn of_two(
+    run: impl Fn(&Context<'_>, &View<'_>, &View<'_>) -> Outcome<Sealed> + Send + Sync + 'static,
+) -> Operation {
+    Box::new(move |context, inputs| match inputs {
+        [a, b] => run(context, &View::of(a, 0)?, &View::of(b, 1)?),
+        other => Err(miscounted(2, other.len())),
+    })
+}
+
+/// A kernel of arrays, as many as its entry says.
+pub(super) fn of_many(
+    run: impl Fn(&Context<'_>, &[View<'_>]) -> Outcome<Sealed> + Send + Sync + 'static,
+) -> Operation {
+    Box::new(move |context, inputs| run(context, &View::all(inputs)?))
+}
+
+/// `parse` has checked the count that the graph gives; a caller that passes another is told so.
+fn miscounted(expected: usize, given: usize) -> TaskError {
+    type_error(format!("expected {expected} inputs, not {given}"))
+}
+
+/// Finds the kernel and reads its parameters: its name in the table, and what it does.
+pub(super) fn parse(
+    name: &str,
+    params: &Params,
+    inputs: usize,
+) -> Result<(&'static str, Operation), SpecError> {
+    let Some(entry) = find(name) else {
         return Err(SpecError::UnknownKernel {
             name: name.to_owned(),
             nearest: nearest(name, names()).map(str::to_owned),
         });
     };
-    let fits = match entry.inputs {
-        Inputs::Exactly(count) => inputs == count,
-        Inputs::AtLeast(count) => inputs >= count,
-        Inputs::Any => true,
-    };
     let reader = Reader::new(name, params, inputs, entry.params)?;
     let operation = (entry.parse)(&reader)?;
-    if fits {
-        return Ok(operation);
+    match entry.inputs.unless_fits(inputs) {
+        None => Ok((entry.name, operation)),
+        Some(expected) => {
+            Err(SpecError::WrongInputCount { kernel: name.to_owned(), expected, given: inputs })
+        }
     }
-    let plural = |count: usize| if count == 1 { "" } else { "s" };
-    let expected = match entry.inputs {
-        Inputs::Exactly(count) => format!("{count} input{}", plural(count)),
-        Inputs::AtLeast(count) => format!("at least {count} input{}", plural(count)),
-        Inputs::Any => "any number of inputs".to_owned(),
-    };
-    Err(SpecError::WrongInputCount { kernel: name.to_owned(), expected, given: inputs })
+}
+
+impl Inputs {
+    /// What is expected, in words, when the count is another.
+    fn unless_fits(self, count: usize) -> Option<String> {
+        let plural = |count: usize| if count == 1 { "" } else { "s" };
+        let (fits, expected) = match self {
+            Self::Exactly(exact) => (count == exact, format!("{exact} input{}", plural(exact))),
+            Self::AtLeast(least) => {
+                (count >= least, format!("at least {least} input{}", plural(least)))
+            }
+            Self::Any => (true, String::new()),
+        };
+        (!fits).then_some(expected)
+    }
+}
+
+fn find(name: &str) -> Option<&'static Entry> {
+    GROUPS.iter().flat_map(|group| group.iter()).find(|entry| entry.name == name)
 }
 
 /// Names of all kernels.
 pub(super) fn names() -> impl Iterator<Item = &'static str> {
-    KERNELS.iter().map(|entry| entry.name)
+    GROUPS.iter().flat_map(|group| group.iter()).map(|entry| entry.name)
 }
 
 /// Names of a kernel's parameters.
 pub(super) fn parameters(kernel: &str) -> &'static [&'static str] {
-    KERNELS.iter().find(|entry| entry.name == kernel).map_or(&[], |entry| entry.params)
+    find(kernel).map_or(&[], |entry| entry.params)
 }

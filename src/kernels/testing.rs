@@ -3,12 +3,47 @@
 //! They take any number of inputs and look at none.
 
 use super::Context;
-use super::array::integer_object;
+use super::array::{bytes_object, integer_object};
 use super::fault::{Outcome, fault, memory_error};
 use super::params::{Read, Reader};
 use super::philox::block;
+use super::table::{Entry, Inputs, entry, without_inputs};
 use rdask_store::{Header, Sealed};
 use std::time::{Duration, Instant};
+
+/// Rows of the table of kernels.
+pub(super) const KERNELS: &[Entry] = &[
+    entry("identity", Inputs::Any, &[], |_| Ok(Box::new(identity))),
+    entry("bytes", Inputs::Any, &["size", "seed"], |reader| {
+        let bytes = Bytes::parse(reader)?;
+        Ok(without_inputs(move |context| bytes.run(context)))
+    }),
+    entry("busy", Inputs::Any, &["us"], |reader| {
+        let pause = Pause::parse(reader, "us", 1e-6)?;
+        Ok(without_inputs(move |context| pause.spin(context)))
+    }),
+    entry("sleep", Inputs::Any, &["ms"], |reader| {
+        let pause = Pause::parse(reader, "ms", 1e-3)?;
+        Ok(without_inputs(move |context| pause.sleep(context)))
+    }),
+    entry("fail", Inputs::Any, &["message", "attempts"], |reader| {
+        let fail = Fail::parse(reader)?;
+        Ok(without_inputs(move |context| fail.run(context)))
+    }),
+    entry("abort", Inputs::Any, &["attempts"], |reader| {
+        let abort = Abort::parse(reader)?;
+        Ok(without_inputs(move |context| abort.run(context)))
+    }),
+    entry("rank", Inputs::Any, &[], |_| Ok(without_inputs(rank))),
+];
+
+/// `identity`: the first input itself; without inputs an empty bytes object.
+fn identity(context: &Context<'_>, inputs: &[Sealed]) -> Outcome<Sealed> {
+    match inputs.first() {
+        Some(input) => Ok(input.clone()),
+        None => bytes_object(context, &[]),
+    }
+}
 
 /// `bytes(size, seed = 0)`: that many pseudo-random bytes.
 #[derive(Debug)]
@@ -113,7 +148,7 @@ impl Abort {
 }
 
 /// `rank`: the worker's rank as a 0-d i64.
-pub(super) fn rank(context: &Context<'_>) -> Outcome<Sealed> {
+fn rank(context: &Context<'_>) -> Outcome<Sealed> {
     integer_object(context, context.rank)
 }
 

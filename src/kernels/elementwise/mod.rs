@@ -22,10 +22,17 @@ use super::Context;
 use super::array::{Output, View, broadcast};
 use super::fault::Outcome;
 use super::params::{Read, Reader};
+use super::table::{Entry, Inputs, entry, of_many};
 use expression::{Expression, Node};
 use program::Program;
 use rdask_store::{DType, Sealed};
 use std::sync::{Arc, PoisonError, RwLock};
+
+/// Rows of the table of kernels.
+pub(super) const KERNELS: &[Entry] = &[entry("map", Inputs::Any, &["expr"], |reader| {
+    let map = Map::parse(reader)?;
+    Ok(of_many(move |context, inputs| map.run(context, inputs)))
+})];
 
 /// Most compiled programs that one expression keeps: a graph uses one or two combinations of
 /// dtypes.

@@ -11,11 +11,30 @@ use super::array::{Output, View, axis_of, with_type};
 use super::cast::Number;
 use super::fault::{Outcome, value_error};
 use super::params::{Read, Reader};
+use super::table::{Entry, Inputs, Operation, entry, of_one};
 use bytemuck::Pod;
 use extreme::Extreme;
 use num_complex::Complex;
 use rdask_store::{DType, Sealed};
 use stage::{Fold, Plan};
+
+const REDUCE: &[&str] = &["axis", "keepdims"];
+const SPREAD: &[&str] = &["axis", "keepdims", "ddof"];
+
+/// Rows of the table of kernels.
+pub(super) const KERNELS: &[Entry] = &[
+    entry("sum", Inputs::Exactly(1), REDUCE, |reader| operation(reader, Reduction::Sum)),
+    entry("mean", Inputs::Exactly(1), REDUCE, |reader| operation(reader, Reduction::Mean)),
+    entry("var", Inputs::Exactly(1), SPREAD, |reader| operation(reader, Reduction::Var)),
+    entry("std", Inputs::Exactly(1), SPREAD, |reader| operation(reader, Reduction::Std)),
+    entry("min", Inputs::Exactly(1), REDUCE, |reader| operation(reader, Reduction::Min)),
+    entry("max", Inputs::Exactly(1), REDUCE, |reader| operation(reader, Reduction::Max)),
+];
+
+fn operation(reader: &Reader<'_>, reduction: Reduction) -> Read<Operation> {
+    let reduce = Reduce::parse(reader, reduction)?;
+    Ok(of_one(move |context, input| reduce.run(context, input)))
+}
 
 /// What is computed over the axes.
 #[derive(Clone, Copy, PartialEq, Debug)]

@@ -4,12 +4,12 @@
 //! instructions at run time, so last bits may differ between kinds of CPU. Integers wrap; the
 //! product of bools is "or of ands".
 
-use super::Context;
-use super::array::{Output, View, broadcast, broadcast_strides, text};
-use super::cast::cast;
-use super::fault::{Outcome, value_error};
-use super::promotion::promote;
-use super::strided::Walk;
+use crate::kernels::Context;
+use crate::kernels::array::{Output, View, broadcast, broadcast_strides, text};
+use crate::kernels::cast::cast;
+use crate::kernels::fault::{Outcome, value_error};
+use crate::kernels::promotion::promote;
+use crate::kernels::strided::Walk;
 use bytemuck::Pod;
 use ndarray::linalg::general_mat_mul;
 use ndarray::{ArrayView2, ArrayViewMut2, LinalgScalar};
