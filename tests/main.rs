@@ -9,6 +9,7 @@ mod errors_page;
 mod failures;
 mod give_up;
 mod kernels;
+mod kernels_dtypes;
 mod kernels_oracle;
 mod kernels_random;
 mod main_job;

@@ -22,6 +22,7 @@ mod shape;
 mod strided;
 mod table;
 mod testing;
+mod time;
 
 use array::{input_name, text};
 use rdask_core::graph::Params;

@@ -15,6 +15,7 @@ mod literal;
 mod parser;
 mod program;
 pub(super) mod real;
+mod time;
 mod typing;
 mod vector;
 

@@ -6,12 +6,13 @@
 use super::complex;
 use super::expression::{Binary, Compare, Unary};
 use super::real::{self, Float, Integer};
+use super::time;
 use crate::kernels::fault::{Outcome, value_error};
 use bytemuck::Pod;
 use num_complex::Complex;
 use rdask_store::DType;
 
-fn each<T: Pod, R: Pod>(x: &[u8], out: &mut [u8], f: impl Fn(T) -> R) {
+pub(super) fn each<T: Pod, R: Pod>(x: &[u8], out: &mut [u8], f: impl Fn(T) -> R) {
     let x: &[T] = bytemuck::cast_slice(x);
     let out: &mut [R] = bytemuck::cast_slice_mut(out);
     for (out, x) in out.iter_mut().zip(x) {
@@ -19,7 +20,7 @@ fn each<T: Pod, R: Pod>(x: &[u8], out: &mut [u8], f: impl Fn(T) -> R) {
     }
 }
 
-fn pairs<T: Pod, R: Pod>(x: &[u8], y: &[u8], out: &mut [u8], f: impl Fn(T, T) -> R) {
+pub(super) fn pairs<T: Pod, R: Pod>(x: &[u8], y: &[u8], out: &mut [u8], f: impl Fn(T, T) -> R) {
     let (x, y): (&[T], &[T]) = (bytemuck::cast_slice(x), bytemuck::cast_slice(y));
     let out: &mut [R] = bytemuck::cast_slice_mut(out);
     for ((out, x), y) in out.iter_mut().zip(x).zip(y) {
@@ -43,6 +44,8 @@ pub(super) fn unary(function: Unary, dtype: DType, x: &[u8], out: &mut [u8]) {
         DType::F64 => float_unary::<f64>(function, x, out),
         DType::C64 => complex_unary::<f32>(function, x, out),
         DType::C128 => complex_unary::<f64>(function, x, out),
+        // Typing computes f16 in f32.
+        DType::F16 | DType::Datetime(_) | DType::Timedelta(_) => time::unary(function, x, out),
     }
 }
 
@@ -178,6 +181,11 @@ pub(super) fn binary(
         }
         DType::C128 => {
             complex_binary::<f64>(function, x, y, out);
+            Ok(())
+        }
+        // Typing computes f16 in f32.
+        DType::F16 | DType::Datetime(_) | DType::Timedelta(_) => {
+            time::binary(function, x, y, out);
             Ok(())
         }
     }

@@ -1,9 +1,11 @@
 //! What min and max need of an element type: both bounds and both choices.
 //!
-//! NaN wins over every number, as in numpy.
+//! NaN wins over every number and NaT over every time, as in numpy.
 
 use crate::kernels::elementwise::{complex, real};
+use crate::kernels::time::{NAT, Ticks};
 use bytemuck::Pod;
+use half::f16;
 use num_complex::Complex;
 
 /// An element type with an order.
@@ -49,3 +51,26 @@ extreme!(
     complex::minimum,
     complex::maximum
 );
+
+impl Extreme for f16 {
+    const LEAST: Self = Self::NEG_INFINITY;
+    const GREATEST: Self = Self::INFINITY;
+    fn smaller(self, other: Self) -> Self {
+        Self::from_f32(real::minimum(self.to_f32(), other.to_f32()))
+    }
+    fn larger(self, other: Self) -> Self {
+        Self::from_f32(real::maximum(self.to_f32(), other.to_f32()))
+    }
+}
+
+impl Extreme for Ticks {
+    // The least count above NaT.
+    const LEAST: Self = Self(i64::MIN + 1);
+    const GREATEST: Self = Self(i64::MAX);
+    fn smaller(self, other: Self) -> Self {
+        self.min(other)
+    }
+    fn larger(self, other: Self) -> Self {
+        if self.0.min(other.0) == NAT { Self(NAT) } else { self.max(other) }
+    }
+}

@@ -8,12 +8,14 @@ mod stage;
 
 use super::Context;
 use super::array::{Output, View, axis_of, with_type};
-use super::cast::Number;
+use super::cast::{Number, narrowest};
 use super::fault::{Outcome, value_error};
 use super::params::{Read, Reader};
 use super::table::{Entry, Inputs, Operation, entry, of_one};
+use super::time::refuse_times;
 use bytemuck::Pod;
 use extreme::Extreme;
+use half::f16;
 use num_complex::Complex;
 use rdask_store::{DType, Sealed};
 use stage::{Fold, Plan};
@@ -114,8 +116,9 @@ impl Reduce {
         match (self.reduction, input) {
             (Reduction::Min | Reduction::Max, same) => same,
             (Reduction::Var | Reduction::Std, DType::F32 | DType::C64) => DType::F32,
+            (Reduction::Var | Reduction::Std, DType::F16) => DType::F16,
             (Reduction::Var | Reduction::Std, _) => DType::F64,
-            (_, DType::F32 | DType::F64 | DType::C64 | DType::C128) => input,
+            (_, DType::F16 | DType::F32 | DType::F64 | DType::C64 | DType::C128) => input,
             (Reduction::Mean, _) => DType::F64,
             (Reduction::Sum, DType::U8 | DType::U16 | DType::U32 | DType::U64) => DType::U64,
             (Reduction::Sum, _) => DType::I64,
@@ -142,10 +145,12 @@ impl Job<'_> {
             DType::U16 => self.count::<u16>(output),
             DType::U32 => self.count::<u32>(output),
             DType::U64 => self.count::<u64>(output),
+            DType::F16 => self.total::<f16, f16>(output, narrowest),
             DType::F32 => self.total::<f32, f32>(output, |sum| sum as f32),
             DType::F64 => self.total::<f64, f64>(output, |sum| sum),
             DType::C64 => self.complex_total::<Complex<f32>, _>(output, 1.0, Number::to_c64),
             DType::C128 => self.complex_total::<Complex<f64>, _>(output, 1.0, |sum| sum),
+            time @ (DType::Datetime(_) | DType::Timedelta(_)) => refuse_times("sum", [time]),
         }
     }
 
@@ -192,10 +197,12 @@ impl Job<'_> {
             DType::U16 => self.total::<u16, _>(output, wide),
             DType::U32 => self.total::<u32, _>(output, wide),
             DType::U64 => self.total::<u64, _>(output, wide),
+            DType::F16 => self.total::<f16, _>(output, |sum| narrowest(sum / count)),
             DType::F32 => self.total::<f32, _>(output, |sum| (sum / count) as f32),
             DType::F64 => self.total::<f64, _>(output, wide),
             DType::C64 => self.complex_total::<Complex<f32>, _>(output, count, Number::to_c64),
             DType::C128 => self.complex_total::<Complex<f64>, _>(output, count, |mean| mean),
+            time @ (DType::Datetime(_) | DType::Timedelta(_)) => refuse_times("mean", [time]),
         }
     }
 
@@ -213,6 +220,7 @@ impl Job<'_> {
             DType::U16 => self.spread::<u16, _>(output, wide),
             DType::U32 => self.spread::<u32, _>(output, wide),
             DType::U64 => self.spread::<u64, _>(output, wide),
+            DType::F16 => self.spread::<f16, _>(output, |sum| narrowest(root(sum / divisor))),
             DType::F32 => self.spread::<f32, _>(output, |sum| root(sum / divisor) as f32),
             DType::F64 => self.spread::<f64, _>(output, wide),
             DType::C64 => {
@@ -220,6 +228,7 @@ impl Job<'_> {
                 self.complex_spread::<Complex<f32>, _>(output, finish)
             }
             DType::C128 => self.complex_spread::<Complex<f64>, _>(output, wide),
+            time @ (DType::Datetime(_) | DType::Timedelta(_)) => refuse_times("var", [time]),
         }
     }
 
