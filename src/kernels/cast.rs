@@ -8,6 +8,7 @@
 use super::Context;
 use super::array::{Output, View, with_type};
 use super::fault::Outcome;
+use super::parallel;
 use super::params::{Read, Reader};
 use super::table::{Entry, Inputs, entry, of_one};
 use bytemuck::Pod;
@@ -33,7 +34,12 @@ impl Astype {
 
     pub(super) fn run(&self, context: &Context<'_>, input: &View<'_>) -> Outcome<Sealed> {
         let mut output = Output::new(context, self.dtype, &input.shape)?;
-        cast(input.dtype, input.bytes, self.dtype, output.bytes_mut());
+        let (from, to) = (input.dtype, self.dtype);
+        parallel::rows(output.bytes_mut(), to.size(), context.threads, |start, out| {
+            let source = &input.bytes[start * from.size()..];
+            cast(from, &source[..out.len() / to.size() * from.size()], to, out);
+            Ok(())
+        })?;
         output.seal()
     }
 }

@@ -12,6 +12,7 @@ mod fault;
 mod io;
 mod linalg;
 mod npy;
+mod parallel;
 mod params;
 mod philox;
 mod promotion;
