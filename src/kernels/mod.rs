@@ -20,6 +20,7 @@ mod random;
 mod reduce;
 mod scalar;
 mod shape;
+mod simd;
 mod strided;
 mod table;
 mod testing;
