@@ -7,6 +7,7 @@ mod command_line;
 mod edge_cases;
 mod errors_page;
 mod failures;
+mod families;
 mod give_up;
 mod kernels;
 mod kernels_oracle;
