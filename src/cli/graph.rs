@@ -16,7 +16,7 @@ use std::process::ExitCode;
 #[derive(Debug, Subcommand)]
 pub(super) enum GraphCommand {
     /// Make a benchmark or example graph
-    #[command(after_help = generate::after_help())]
+    #[command(after_help = generate::after_help(), allow_negative_numbers = true)]
     Generate(generate::GenerateArgs),
     /// Make graph.bin from the JSON form
     #[command(after_help = "Examples:
