@@ -7,6 +7,8 @@ mod command_line;
 mod edge_cases;
 mod errors_page;
 mod failures;
+mod families;
+mod families_real;
 mod give_up;
 mod kernels;
 mod kernels_oracle;
