@@ -14,6 +14,7 @@ mod kernels;
 mod kernels_dtypes;
 mod kernels_oracle;
 mod kernels_random;
+mod kernels_shape;
 mod main_job;
 mod npy_statistics;
 mod plugins;
