@@ -249,7 +249,7 @@ fn copy_line<T: Pod>(source: &[T], out: &mut [T], axis: Axis) {
         (1, 1) => out[..axis.length].copy_from_slice(&source[..axis.length]),
         (0, 1) => out[..axis.length].fill(source[0]),
         (0, step) => {
-            out.iter_mut().step_by(step).take(axis.length).for_each(|out| *out = source[0])
+            out.iter_mut().step_by(step).take(axis.length).for_each(|out| *out = source[0]);
         }
         (from, to) => {
             let picked = source.iter().step_by(from);

@@ -31,13 +31,8 @@ impl Roll {
         if shifts.iter().all(|shift| *shift == 0) {
             return reshaped(context, input, &input.shape);
         }
-        let mut pieces = Vec::new();
-        pieces.push(Piece::whole(
-            input.bytes,
-            input.dtype,
-            lengths.clone(),
-            vec![0; lengths.len()],
-        ));
+        let corner = vec![0; lengths.len()];
+        let mut pieces = vec![Piece::whole(input.bytes, input.dtype, lengths.clone(), corner)];
         for (axis, shift) in shifts.iter().enumerate().filter(|(_, shift)| **shift > 0) {
             let first = lengths[axis] - shift;
             pieces = pieces.iter().flat_map(|piece| halves(piece, axis, first, *shift)).collect();
