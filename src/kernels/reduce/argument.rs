@@ -123,7 +123,7 @@ impl<T: Element> Search<'_, T> {
                 column: 0,
                 out: std::slice::from_mut(place),
             };
-            simd::run(self.level, lines);
+            simd::run_bounded(self.level, lines);
             *place += part.start as i64;
             Ok(())
         })?;
@@ -161,7 +161,7 @@ impl<T: Element> Search<'_, T> {
         parallel::each(pieces, |(part, column, out): (std::ops::Range<usize>, usize, _)| {
             let source = &self.source[part.start * length * inner..part.end * length * inner];
             let lines = Lines::<T, MAX, SOUND> { source, length, inner, column, out };
-            simd::run(self.level, lines);
+            simd::run_bounded(self.level, lines);
             Ok(())
         })
     }
@@ -212,7 +212,7 @@ impl<T: Element, const MAX: bool, const SOUND: bool> Loop for Lines<'_, T, MAX, 
     fn run(self) {
         if self.inner == 1 {
             for (run, out) in self.source.chunks_exact(self.length).zip(self.out) {
-                *out = match size_of::<T>() {
+                *out = match const { size_of::<T>() } {
                     1 => run_place::<T, 128, MAX, SOUND>(run),
                     2 => run_place::<T, 64, MAX, SOUND>(run),
                     4 => run_place::<T, 32, MAX, SOUND>(run),

@@ -10,13 +10,15 @@ use num_complex::Complex;
 use std::marker::PhantomData;
 
 /// One reduction of one element type.
-pub(super) trait Fold {
+pub(super) trait Fold: 'static {
     /// Type of the elements.
     type Item: Pod + Send + Sync;
     /// What belongs to each result beforehand: its mean, or nothing.
     type Value: Copy + Send + Sync;
     /// What is joined.
     type Partial: Pod + Send + Sync;
+    /// The fold of what is left when blocks or axes have been folded.
+    type Above: Fold<Item = Self::Partial, Value = (), Partial = Self::Partial>;
     /// Neutral.
     const IDENTITY: Self::Partial;
     /// The result of no elements.
@@ -41,8 +43,8 @@ pub(super) trait Fold {
 
 /// Declares folds: lift and join as closures, the rest as they stand in the trait.
 macro_rules! fold {
-    ($(#[doc = $doc:literal] $name:ident: $value:ty => $partial:ty, $identity:expr, $nothing:expr,
-        $lift:expr, $join:expr;)*) => {
+    ($(#[doc = $doc:literal] $name:ident: $value:ty => $partial:ty, $above:ident,
+        $identity:expr, $nothing:expr, $lift:expr, $join:expr;)*) => {
         $(#[doc = $doc]
         pub(super) struct $name<T>(PhantomData<T>);
 
@@ -50,6 +52,7 @@ macro_rules! fold {
             type Item = T;
             type Value = $value;
             type Partial = $partial;
+            type Above = $above<$partial>;
             const IDENTITY: Self::Partial = $identity;
             const NOTHING: Self::Partial = $nothing;
             #[inline(always)]
@@ -66,28 +69,28 @@ macro_rules! fold {
 
 fold! {
     /// The sum.
-    Total: () => T::Wide, T::Wide::ZERO, T::Wide::NOTHING, |x: T, ()| x.widen(), Wide::plus;
+    Total: () => T::Wide, Sum, T::Wide::ZERO, T::Wide::NOTHING, |x: T, ()| x.widen(), Wide::plus;
     /// The sum without NaN.
-    TotalOfSound: () => T::Wide, T::Wide::ZERO, T::Wide::NOTHING,
+    TotalOfSound: () => T::Wide, Sum, T::Wide::ZERO, T::Wide::NOTHING,
         |x: T, ()| if x.is_gap() { T::NIL.widen() } else { x.widen() }, Wide::plus;
     /// The sum of integers as floats.
-    RealTotal: () => f64, -0.0, 0.0, |x: T, ()| x.real(), Wide::plus;
+    RealTotal: () => f64, Sum, -0.0, 0.0, |x: T, ()| x.real(), Wide::plus;
     /// The product.
-    Product: () => T::Wide, T::Wide::ONE, T::Wide::ONE, |x: T, ()| x.widen(), Wide::times;
+    Product: () => T::Wide, Times, T::Wide::ONE, T::Wide::ONE, |x: T, ()| x.widen(), Wide::times;
     /// The product without NaN.
-    ProductOfSound: () => T::Wide, T::Wide::ONE, T::Wide::ONE,
+    ProductOfSound: () => T::Wide, Times, T::Wide::ONE, T::Wide::ONE,
         |x: T, ()| if x.is_gap() { T::Wide::ONE } else { x.widen() }, Wide::times;
     /// How many are not NaN, as a float.
-    Sound: () => f64, 0.0, 0.0, |x: T, ()| if x.is_gap() { 0.0 } else { 1.0 }, Wide::plus;
+    Sound: () => f64, Sum, 0.0, 0.0, |x: T, ()| if x.is_gap() { 0.0 } else { 1.0 }, Wide::plus;
     /// Squares of the distances from the mean.
-    Spread: f64 => f64, -0.0, 0.0, |x: T, mean: f64| square(x.real() - mean), Wide::plus;
+    Spread: f64 => f64, Sum, -0.0, 0.0, |x: T, mean: f64| square(x.real() - mean), Wide::plus;
     /// Squares of the distances from the mean, without NaN.
-    SpreadOfSound: f64 => f64, -0.0, 0.0,
+    SpreadOfSound: f64 => f64, Sum, -0.0, 0.0,
         |x: T, mean: f64| if x.is_gap() { 0.0 } else { square(x.real() - mean) }, Wide::plus;
     /// Squares of the distances from a complex mean.
-    ComplexSpread: Complex<f64> => f64, -0.0, 0.0, distance, Wide::plus;
+    ComplexSpread: Complex<f64> => f64, Sum, -0.0, 0.0, distance, Wide::plus;
     /// Squares of the distances from a complex mean, without NaN.
-    ComplexSpreadOfSound: Complex<f64> => f64, -0.0, 0.0,
+    ComplexSpreadOfSound: Complex<f64> => f64, Sum, -0.0, 0.0,
         |x: T, mean| if x.is_gap() { 0.0 } else { distance(x, mean) }, Wide::plus;
 }
 
@@ -117,6 +120,7 @@ macro_rules! extreme {
             type Item = T;
             type Value = ();
             type Partial = T;
+            type Above = Self;
             const IDENTITY: T = T::$identity;
             const LEAF: usize = 4096;
             #[inline(always)]
@@ -141,24 +145,29 @@ extreme!(
     GreatestOfSound GAP or_sound_more greatest_sound_of
 );
 
-/// Joins what another fold has left.
-pub(super) struct Joined<F>(PhantomData<F>);
+macro_rules! above {
+    ($($name:ident $bound:ident $identity:ident $join:expr),*) => {
+        $(/// Joins what another fold has left.
+        pub(super) struct $name<A>(PhantomData<A>);
 
-impl<F: Fold> Fold for Joined<F> {
-    type Item = F::Partial;
-    type Value = ();
-    type Partial = F::Partial;
-    const IDENTITY: F::Partial = F::IDENTITY;
-    const NOTHING: F::Partial = F::NOTHING;
-    #[inline(always)]
-    fn lift(item: F::Partial, (): ()) -> F::Partial {
-        item
-    }
-    #[inline(always)]
-    fn join(left: F::Partial, right: F::Partial) -> F::Partial {
-        F::join(left, right)
-    }
+        impl<A: $bound> Fold for $name<A> {
+            type Item = A;
+            type Value = ();
+            type Partial = A;
+            type Above = Self;
+            const IDENTITY: A = A::$identity;
+            #[inline(always)]
+            fn lift(item: A, (): ()) -> A {
+                item
+            }
+            #[inline(always)]
+            fn join(left: A, right: A) -> A {
+                $join(left, right)
+            }
+        })*
+    };
 }
+above!(Sum Wide ZERO Wide::plus, Times Wide ONE Wide::times, Flags Mask NONE |x, y| x | y);
 
 /// How many are not zero.
 pub(super) struct Count<T>(PhantomData<T>);
@@ -167,6 +176,7 @@ impl<T: Element> Fold for Count<T> {
     type Item = T;
     type Value = ();
     type Partial = i64;
+    type Above = Sum<i64>;
     const IDENTITY: i64 = 0;
     const LEAF: usize = 8192;
     #[inline(always)]
@@ -190,6 +200,7 @@ impl<T: Element, const NIL: bool> Fold for Exists<T, NIL> {
     type Item = T;
     type Value = ();
     type Partial = T::Mask;
+    type Above = Flags<T::Mask>;
     const IDENTITY: T::Mask = T::Mask::NONE;
     const LEAF: usize = 4096;
     #[inline(always)]

@@ -5,6 +5,7 @@
 //! loops have no branch, so that the compiler vectorises them.
 
 use super::fold::Fold;
+use crate::kernels::simd::{self, Level, Loop};
 
 /// Rows that are folded one by one before partial rows are joined pairwise.
 const ROWS: usize = 64;
@@ -15,20 +16,48 @@ pub(super) const STRIP: usize = 1024;
 /// Rows shorter than this are folded several at once.
 const NARROW: usize = 32;
 
-/// Levels of a pairwise tree: memory has fewer leaves than two to this power.
-const LEVELS: usize = 48;
+/// Levels of a pairwise tree: a run, whose longest is one part for each block of an array, has
+/// fewer leaves than two to this power.
+const LEVELS: usize = 24;
+
+/// Folds runs of one length, one after the other; `values` has one for each, or one for all.
+pub(super) fn runs<F: Fold>(
+    level: Level,
+    source: &[F::Item],
+    length: usize,
+    values: &[F::Value],
+    out: &mut [F::Partial],
+) {
+    simd::run_bounded(level, Runs::<F> { source, length, values, out });
+}
+
+struct Runs<'a, F: Fold> {
+    source: &'a [F::Item],
+    length: usize,
+    values: &'a [F::Value],
+    out: &'a mut [F::Partial],
+}
+
+impl<F: Fold> Loop for Runs<'_, F> {
+    #[inline(always)]
+    fn run(self) {
+        let runs = self.source.chunks(self.length.max(1));
+        for (index, (out, elements)) in self.out.iter_mut().zip(runs).enumerate() {
+            let value = *self.values.get(index).unwrap_or(&self.values[0]);
+            *out = run::<F>(elements, value);
+        }
+    }
+}
 
 /// Folds one run, pairwise above its leaves.
 #[inline(always)]
-pub(super) fn run<F: Fold + ?Sized>(run: &[F::Item], value: F::Value) -> F::Partial {
-    if run.len() <= F::LEAF {
-        return F::leaf(run, value);
-    }
+fn run<F: Fold>(run: &[F::Item], value: F::Value) -> F::Partial {
     // A binary counter: entry `k` holds the join of two to the power of `k` leaves.
     let mut stack = [F::IDENTITY; LEVELS];
+    let leaves = run.len().div_ceil(F::LEAF);
     for (number, leaf) in run.chunks(F::LEAF).enumerate() {
         let mut part = F::leaf(leaf, value);
-        if F::settled(part) {
+        if leaves == 1 || F::settled(part) {
             return part;
         }
         let full = number.trailing_ones() as usize;
@@ -37,7 +66,6 @@ pub(super) fn run<F: Fold + ?Sized>(run: &[F::Item], value: F::Value) -> F::Part
         }
         stack[full] = part;
     }
-    let leaves = run.len().div_ceil(F::LEAF);
     let mut left = (0..LEVELS).filter(|level| leaves >> level & 1 == 1);
     let first = left.next().map_or(F::IDENTITY, |level| stack[level]);
     left.fold(first, |part, level| F::join(stack[level], part))
@@ -46,7 +74,7 @@ pub(super) fn run<F: Fold + ?Sized>(run: &[F::Item], value: F::Value) -> F::Part
 /// Folds a short run, lane by lane, the lanes pairwise.
 #[inline(always)]
 pub(super) fn leaf<F: Fold + ?Sized>(run: &[F::Item], value: F::Value) -> F::Partial {
-    match size_of::<F::Partial>() {
+    match const { size_of::<F::Partial>() } {
         1 => lanes::<F, 128>(run, value),
         2 => lanes::<F, 64>(run, value),
         4 => lanes::<F, 32>(run, value),
@@ -98,33 +126,23 @@ impl<F: Fold> Scratch<F> {
 
     /// Folds the columns `start..` of a block of rows of `width`, as many as there are values, and
     /// gives their results in order.
-    #[inline(always)]
-    pub(super) fn rows(
+    pub(super) fn columns(
         &mut self,
-        block: &[F::Item],
-        width: usize,
-        start: usize,
+        level: Level,
+        rows: Rows<'_, F::Item>,
         values: &[F::Value],
     ) -> &[F::Partial] {
-        let rows = block.len() / width;
-        if width < NARROW && rows >= 4 * NARROW && values.len() == width {
-            self.narrow(block, width, values);
-            return &self.sums[..width];
-        }
-        self.strip(block, width, start, values);
-        &self.sums
-    }
-
-    /// Several short rows are one long row; its parts are joined at the end.
-    #[inline(always)]
-    fn narrow(&mut self, block: &[F::Item], width: usize, values: &[F::Value]) {
-        let rows = block.len() / width;
-        let group = (4 * NARROW / width).next_power_of_two();
-        let whole = rows / group * group * width;
+        let Rows { block, width, start } = rows;
+        let count = block.len() / width;
+        // Several short rows are one long row; its parts are joined at the end.
+        let is_narrow = width < NARROW && count >= 4 * NARROW && values.len() == width;
+        let group = if is_narrow { (4 * NARROW / width).next_power_of_two() } else { 1 };
+        let whole = count / group * group * width;
         let mut repeated = std::mem::take(&mut self.values);
         repeated.clear();
         (0..group).for_each(|_| repeated.extend_from_slice(values));
-        self.strip(&block[..whole], width * group, 0, &repeated);
+        let rows = Rows { block: &block[..whole], width: width * group, start };
+        simd::run_bounded(level, Strip { scratch: self, rows, values: &repeated });
         self.values = repeated;
         let mut left = group;
         while left > 1 {
@@ -139,41 +157,58 @@ impl<F: Fold> Scratch<F> {
                 *sum = F::join(*sum, F::lift(*x, *value));
             }
         }
+        &self.sums[..values.len()]
     }
+}
 
-    /// Blocks of rows, joined pairwise by a binary counter.
+/// Rows of `width` elements, of which the columns from `start` on are folded.
+#[derive(Clone, Copy)]
+pub(super) struct Rows<'a, T> {
+    pub(super) block: &'a [T],
+    pub(super) width: usize,
+    pub(super) start: usize,
+}
+
+/// Blocks of rows, joined pairwise by a binary counter.
+struct Strip<'a, F: Fold> {
+    scratch: &'a mut Scratch<F>,
+    rows: Rows<'a, F::Item>,
+    values: &'a [F::Value],
+}
+
+impl<F: Fold> Loop for Strip<'_, F> {
     #[inline(always)]
-    fn strip(&mut self, block: &[F::Item], width: usize, start: usize, values: &[F::Value]) {
-        let columns = values.len();
-        self.sums.clear();
-        self.sums.resize(columns, F::IDENTITY);
-        if block.len() <= ROWS * width {
-            few_rows::<F>(block, width, start, values, &mut self.sums);
-            return;
-        }
-        let mut blocks = 0_usize;
+    fn run(self) {
+        let Scratch { sums, levels, .. } = self.scratch;
+        let Rows { block, width, start } = self.rows;
+        let columns = self.values.len();
+        sums.clear();
+        sums.resize(columns, F::IDENTITY);
+        let blocks = block.len().div_ceil(ROWS * width);
         for (number, rows) in block.chunks(ROWS * width).enumerate() {
-            self.sums.fill(F::IDENTITY);
-            few_rows::<F>(rows, width, start, values, &mut self.sums);
-            let full = number.trailing_ones() as usize;
-            if self.levels.len() <= full {
-                self.levels.resize_with(full + 1, Vec::new);
+            sums.fill(F::IDENTITY);
+            few_rows::<F>(rows, width, start, self.values, sums);
+            if blocks == 1 {
+                return;
             }
-            for earlier in &self.levels[..full] {
-                for (sum, before) in self.sums.iter_mut().zip(earlier) {
+            let full = number.trailing_ones() as usize;
+            if levels.len() <= full {
+                levels.resize_with(full + 1, Vec::new);
+            }
+            for earlier in &levels[..full] {
+                for (sum, before) in sums.iter_mut().zip(earlier) {
                     *sum = F::join(*before, *sum);
                 }
             }
-            std::mem::swap(&mut self.sums, &mut self.levels[full]);
-            self.sums.resize(columns, F::IDENTITY);
-            blocks = number + 1;
+            std::mem::swap(sums, &mut levels[full]);
+            sums.resize(columns, F::IDENTITY);
         }
-        let mut left = (0..self.levels.len()).filter(|level| blocks >> level & 1 == 1);
+        let mut left = (0..levels.len()).filter(|level| blocks >> level & 1 == 1);
         if let Some(first) = left.next() {
-            self.sums.copy_from_slice(&self.levels[first]);
+            sums.copy_from_slice(&levels[first]);
         }
         for level in left {
-            for (sum, before) in self.sums.iter_mut().zip(&self.levels[level]) {
+            for (sum, before) in sums.iter_mut().zip(&levels[level]) {
                 *sum = F::join(*before, *sum);
             }
         }

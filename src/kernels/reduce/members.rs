@@ -5,10 +5,10 @@
 
 use super::element::{Element, Wide, one_nan};
 use super::fold::{Fold, Sound, Total, TotalOfSound};
-use super::lanes::{self, STRIP, Scratch};
+use super::lanes::{self, Rows, STRIP, Scratch};
 use crate::kernels::fault::{Outcome, fault};
 use crate::kernels::parallel;
-use crate::kernels::simd::{self, Level, Loop};
+use crate::kernels::simd::Level;
 use bytemuck::Pod;
 use std::marker::PhantomData;
 use std::ops::Range;
@@ -80,12 +80,14 @@ pub(super) trait Grouped: Sync {
 }
 
 /// Folds a block of as many columns as there are values.
-#[inline(always)]
 fn columns<F: Fold>(block: &[F::Item], values: &[F::Value]) -> Vec<F::Partial> {
-    if let [value] = values {
-        return vec![lanes::run::<F>(block, *value)];
+    if values.len() == 1 {
+        let mut parts = vec![F::IDENTITY];
+        lanes::runs::<F>(Level::best(), block, block.len(), values, &mut parts);
+        return parts;
     }
-    Scratch::<F>::new().rows(block, values.len(), 0, values).to_vec()
+    let rows = Rows { block, width: values.len(), start: 0 };
+    Scratch::<F>::new().columns(Level::best(), rows, values).to_vec()
 }
 
 /// One fold, closed with the number of members.
@@ -102,7 +104,6 @@ impl<F: Fold<Value = ()>, R> Folded<F, R> {
 impl<F: Fold<Value = ()>, R: Pod + Send> Grouped for Folded<F, R> {
     type Item = F::Item;
     type Out = R;
-    #[inline(always)]
     fn row(&self, block: &[F::Item], out: &mut [R]) {
         let count = block.len() / out.len();
         let parts = columns::<F>(block, &vec![(); out.len()]);
@@ -113,7 +114,6 @@ impl<F: Fold<Value = ()>, R: Pod + Send> Grouped for Folded<F, R> {
 }
 
 /// Means of each column, wide, and how many elements count.
-#[inline(always)]
 fn means<T: Element, S: Fold<Item = T, Value = (), Partial = T::Wide>, const SOUND: bool>(
     block: &[T],
     width: usize,
@@ -143,7 +143,6 @@ impl<T, const SOUND: bool> Means<T, SOUND> {
 impl<T: Element, const SOUND: bool> Grouped for Means<T, SOUND> {
     type Item = T;
     type Out = T::Sum;
-    #[inline(always)]
     fn row(&self, block: &[T], out: &mut [T::Sum]) {
         let (means, _) = if SOUND {
             means::<T, TotalOfSound<T>, true>(block, out.len())
@@ -176,7 +175,6 @@ where
 {
     type Item = T;
     type Out = R;
-    #[inline(always)]
     fn row(&self, block: &[T], out: &mut [R]) {
         let (means, counts) = means::<T, S, SOUND>(block, out.len());
         let sums = columns::<Q>(block, &means);
@@ -198,7 +196,6 @@ impl<T, const LAST: bool, const SOUND: bool> Ends<T, LAST, SOUND> {
 impl<T: Element, const LAST: bool, const SOUND: bool> Grouped for Ends<T, LAST, SOUND> {
     type Item = T;
     type Out = T;
-    #[inline(always)]
     fn row(&self, block: &[T], out: &mut [T]) {
         let (width, count) = (out.len(), block.len() / out.len());
         out.fill(T::GAP);
@@ -255,7 +252,7 @@ impl Table<'_> {
             pieces.push(Piece { table: self, grouped, source, first: part.start, out });
         }
         parallel::each(pieces, |piece| {
-            simd::run(Level::best(), piece);
+            piece.run();
             Ok(())
         })
     }
@@ -270,8 +267,7 @@ struct Piece<'a, G: Grouped> {
     out: &'a mut [G::Out],
 }
 
-impl<G: Grouped> Loop for Piece<'_, G> {
-    #[inline(always)]
+impl<G: Grouped> Piece<'_, G> {
     fn run(self) {
         let Table { length, inner, members, .. } = *self.table;
         let mut block: Vec<G::Item> = Vec::new();

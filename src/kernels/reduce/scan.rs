@@ -10,7 +10,6 @@ use crate::kernels::array::{Output, View, axis_of};
 use crate::kernels::fault::Outcome;
 use crate::kernels::parallel;
 use crate::kernels::params::{Read, Reader};
-use crate::kernels::simd::{self, Level, Loop};
 use bytemuck::Pod;
 use num_complex::Complex;
 use rdask_store::{DType, Sealed};
@@ -153,7 +152,7 @@ impl Lines {
             pieces.push(Piece::<T, R, PRODUCT> { source, inner: self.inner, block, out });
         }
         parallel::each(pieces, |piece| {
-            simd::run(Level::best(), piece);
+            piece.run();
             Ok(())
         })
     }
@@ -167,8 +166,7 @@ struct Piece<'a, T, R, const PRODUCT: bool> {
     out: &'a mut [R],
 }
 
-impl<T: Element, R: Running<T>, const PRODUCT: bool> Loop for Piece<'_, T, R, PRODUCT> {
-    #[inline(always)]
+impl<T: Element, R: Running<T>, const PRODUCT: bool> Piece<'_, T, R, PRODUCT> {
     fn run(self) {
         let join = |x: R, y: R| if PRODUCT { x.times(y) } else { x.plus(y) };
         let blocks = self.source.chunks_exact(self.block);

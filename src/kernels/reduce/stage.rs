@@ -9,16 +9,17 @@
 //! results are reduced once more. Threads share the blocks or, where there are few, the columns:
 //! neither changes the order of additions, which depends on the shape and the axes alone.
 
-use super::fold::{Fold, Joined};
-use super::lanes::{self, STRIP, Scratch};
+use super::fold::Fold;
+use super::lanes::{self, Rows, STRIP, Scratch};
 use crate::kernels::Context;
 use crate::kernels::array::Output;
 use crate::kernels::fault::Outcome;
 use crate::kernels::parallel;
-use crate::kernels::simd::{self, Level, Loop};
+use crate::kernels::simd::Level;
 use crate::kernels::strided::Walk;
 use bytemuck::Pod;
 use rdask_store::DType;
+use std::ops::Range;
 
 /// Elements of a block: much more than a block's share of the work above blocks, few enough for
 /// many threads to find some.
@@ -26,6 +27,9 @@ const BLOCK: usize = 128 * 1024;
 
 /// Bytes of input below which a thread costs more than it saves.
 const LEAST_PART_BYTES: usize = 512 * 1024;
+
+/// Runs that are folded before their results are closed.
+const TOGETHER: usize = 1024;
 
 /// The groups of an array's axes.
 #[derive(Debug)]
@@ -107,12 +111,12 @@ impl Plan {
             let stage = Stage::last_of(&groups);
             if !Stage::drop_last(&mut groups) {
                 let source = partial.elements_mut();
-                return stage.run::<Joined<F>, R>(site, source, &nothing, finish, out);
+                return stage.run::<F::Above, R>(site, source, &nothing, finish, out);
             }
             let mut next = room(&stage)?;
             let target = next.elements_mut::<F::Partial>();
             let source = partial.elements_mut();
-            stage.run::<Joined<F>, F::Partial>(site, source, &nothing, |x| x, target)?;
+            stage.run::<F::Above, F::Partial>(site, source, &nothing, |x| x, target)?;
             partial = next;
         }
     }
@@ -220,7 +224,7 @@ impl Stage {
         let nothing = Values { values: &[()], places: Vec::new() };
         let source = partial.elements_mut();
         let units = Units { stage: &above, block: blocks, blocks: 1, source, values: &nothing };
-        units.run::<Joined<F>, R>(site, finish, out)
+        units.run::<F::Above, R>(site, finish, out)
     }
 }
 
@@ -264,67 +268,94 @@ impl<T: Pod + Send + Sync, V: Copy + Send + Sync> Units<'_, T, V> {
             }
         }
         parallel::each(pieces, |(unit, column, out)| {
-            simd::run(
-                site.level,
-                Piece::<F, R, _> { units: self, unit, column, finish: &finish, out },
-            );
+            let piece = Piece { units: self, level: site.level, unit, column };
+            if inner == 1 {
+                piece.runs::<F, R>(&finish, out);
+            } else {
+                piece.columns::<F, R>(&finish, out);
+            }
             Ok(())
         })
     }
 
-    /// The elements of a unit.
-    #[inline(always)]
-    fn elements(&self, unit: usize) -> &[T] {
+    /// Where the elements of a unit stand.
+    fn range(&self, unit: usize) -> Range<usize> {
         let (outer, block) = (unit / self.blocks, unit % self.blocks);
         let (length, inner) = (self.stage.length, self.stage.inner);
         let first = block * self.block;
         let last = (first + self.block).min(length);
-        &self.source[(outer * length + first) * inner..(outer * length + last) * inner]
+        (outer * length + first) * inner..(outer * length + last) * inner
     }
 
     /// Where the values of a unit begin.
-    #[inline(always)]
     fn place(&self, unit: usize) -> Option<usize> {
         self.values.places.get(unit / self.blocks).copied()
     }
 }
 
-/// What one thread does: whole units, or some columns of one.
-struct Piece<'a, F: Fold, R, Finish> {
-    units: &'a Units<'a, F::Item, F::Value>,
+/// What one thread does: whole units from one on, or some columns of one.
+struct Piece<'a, T, V> {
+    units: &'a Units<'a, T, V>,
+    level: Level,
     unit: usize,
     column: usize,
-    finish: &'a Finish,
-    out: &'a mut [R],
 }
 
-impl<F: Fold, R: Pod, Finish: Fn(F::Partial) -> R> Loop for Piece<'_, F, R, Finish> {
-    #[inline(always)]
-    fn run(self) {
-        let (units, values) = (self.units, self.units.values.values);
-        let inner = units.stage.inner;
-        if inner == 1 {
-            for (index, out) in self.out.iter_mut().enumerate() {
-                let value = values[units.place(self.unit + index).unwrap_or(0)];
-                *out = (self.finish)(lanes::run::<F>(units.elements(self.unit + index), value));
+impl<T: Pod + Send + Sync, V: Copy + Send + Sync> Piece<'_, T, V> {
+    /// Units of one column, some at a time.
+    fn runs<F: Fold<Item = T, Value = V>, R>(
+        &self,
+        finish: &impl Fn(F::Partial) -> R,
+        out: &mut [R],
+    ) {
+        let units = self.units;
+        let together = if units.blocks == 1 { TOGETHER } else { 1 };
+        let mut parts = vec![F::IDENTITY; together.min(out.len())];
+        let mut gathered = Vec::with_capacity(parts.len());
+        for (number, out) in out.chunks_mut(together).enumerate() {
+            let first = self.unit + number * together;
+            let last = units.range(first + out.len() - 1).end;
+            let source = &units.source[units.range(first).start..last];
+            gathered.clear();
+            gathered.extend((first..first + out.len()).map(|unit| {
+                let place = units.place(unit).unwrap_or(0);
+                units.values.values[place]
+            }));
+            let parts = &mut parts[..out.len()];
+            lanes::runs::<F>(self.level, source, units.block, &gathered, parts);
+            for (out, part) in out.iter_mut().zip(parts) {
+                *out = finish(*part);
             }
-            return;
         }
+    }
+
+    /// Units of several columns, a strip at a time.
+    fn columns<F: Fold<Item = T, Value = V>, R>(
+        &self,
+        finish: &impl Fn(F::Partial) -> R,
+        out: &mut [R],
+    ) {
+        let (units, width) = (self.units, self.units.stage.inner);
+        let all = units.values.values;
         let mut scratch = Scratch::<F>::new();
-        let repeated =
-            if units.values.places.is_empty() { vec![values[0]; inner] } else { Vec::new() };
-        for (index, row) in self.out.chunks_mut(inner).enumerate() {
+        let repeated = if units.values.places.is_empty() {
+            vec![all[0]; STRIP.min(width)]
+        } else {
+            Vec::new()
+        };
+        for (index, row) in out.chunks_mut(width).enumerate() {
             let unit = self.unit + index;
-            let block = units.elements(unit);
-            let values = match units.place(unit) {
-                Some(place) => &values[place..place + inner],
-                None => &repeated,
-            };
+            let block = &units.source[units.range(unit)];
             for (number, out) in row.chunks_mut(STRIP).enumerate() {
                 let start = self.column + number * STRIP;
-                let values = &values[start..start + out.len()];
-                for (out, part) in out.iter_mut().zip(scratch.rows(block, inner, start, values)) {
-                    *out = (self.finish)(*part);
+                let values = match units.place(unit) {
+                    Some(place) => &all[place + start..place + start + out.len()],
+                    None => &repeated[..out.len()],
+                };
+                let rows = Rows { block, width, start };
+                let parts = scratch.columns(self.level, rows, values);
+                for (out, part) in out.iter_mut().zip(parts) {
+                    *out = finish(*part);
                 }
             }
         }
