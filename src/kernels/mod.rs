@@ -28,6 +28,8 @@ mod simd;
 mod strided;
 mod table;
 mod testing;
+mod time;
+mod widened;
 
 pub use plugin_file::PluginFault;
 

@@ -23,6 +23,9 @@ DTYPES = {
     "bool": "?", "i8": "i1", "i16": "i2", "i32": "i4", "i64": "i8", "u8": "u1", "u16": "u2",
     "u32": "u4", "u64": "u8", "f32": "f4", "f64": "f8", "c64": "c8", "c128": "c16",
 }
+UNITS = "Y M W D h m s ms us ns ps fs as".split()
+DTYPES["f16"] = "f2"
+DTYPES.update({f"{kind}8[{unit}]": f"{kind}8[{unit}]" for kind in "mM" for unit in UNITS})
 NAMES = {np.dtype(code): name for name, code in DTYPES.items()}
 
 
@@ -79,6 +82,8 @@ def slices(ranges):
 def number(value):
     if isinstance(value, list):
         return complex(*[float(part) for part in value])
+    if value == "NaT":
+        return np.datetime64("NaT")
     return float(value) if isinstance(value, str) else value
 
 

@@ -18,6 +18,7 @@ mod loops;
 mod parser;
 mod program;
 pub(super) mod real;
+mod time;
 mod typing;
 mod vector;
 

@@ -3,6 +3,7 @@
 //! NaN comes last, −0 and 0 are equal in `rank`. `bits` is one-to-one: it tells −0 from 0, so that
 //! an element can be found again in its key; who sorts by it puts zeros back in their order.
 
+use crate::kernels::time::Ticks;
 use bytemuck::Pod;
 use num_complex::Complex;
 use std::cmp::Ordering;
@@ -127,6 +128,36 @@ macro_rules! float {
     };
 }
 float!(f32: u32, i32, f64: u64, i64);
+
+impl Keyed for Ticks {
+    type Key = u64;
+    #[inline(always)]
+    fn rank(self) -> u64 {
+        self.bits()
+    }
+    #[inline(always)]
+    fn falling_rank(self) -> u64 {
+        // NaT is the least count.
+        !self.0.bits()
+    }
+    #[inline(always)]
+    fn bits(self) -> u64 {
+        // One less, so that NaT wraps to the end.
+        self.0.wrapping_sub(1).bits()
+    }
+    #[inline(always)]
+    fn from_bits(bits: u64) -> Self {
+        Self(<i64 as Keyed>::from_bits(bits).wrapping_add(1))
+    }
+    #[inline(always)]
+    fn is_gap(self) -> bool {
+        false
+    }
+    #[inline(always)]
+    fn is_signed_zero(self) -> bool {
+        false
+    }
+}
 
 /// Order of complex numbers: by the real, then by the imaginary part; NaN in the imaginary part
 /// comes behind all numbers, in the real part behind those, in both last.

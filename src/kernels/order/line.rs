@@ -5,6 +5,7 @@
 //! numbers go through the standard library's stable sort.
 
 use super::key::{Keyed, complex_order, falling_complex_order};
+use crate::kernels::time::Ticks;
 use bytemuck::Pod;
 use num_complex::Complex;
 use std::cmp::Ordering;
@@ -50,7 +51,7 @@ macro_rules! sortable {
         })*
     };
 }
-sortable!(i8, i16, i32, i64, u8, u16, u32, u64, f32, f64);
+sortable!(i8, i16, i32, i64, u8, u16, u32, u64, f32, f64, Ticks);
 
 /// Sorts by keys that hold the elements.
 fn sort_keys<T: Keyed>(line: &mut [T], scratch: &mut Keys<T, T::Key>) {

@@ -8,11 +8,13 @@ mod key;
 mod line;
 
 use super::Context;
-use super::array::{Output, View, axis_of, with_type};
+use super::array::{Output, View, axis_of};
 use super::fault::Outcome;
 use super::parallel;
 use super::params::{Read, Reader};
+use super::reduce::element::with_element;
 use super::table::{Entry, Inputs, Operation, entry, of_one};
+use super::widened;
 use bytemuck::Pod;
 use line::Sortable;
 use rdask_store::{DType, Sealed};
@@ -71,6 +73,10 @@ struct Order {
 
 impl Order {
     fn run(&self, context: &Context<'_>, input: &View<'_>) -> Outcome<Sealed> {
+        widened::run(context, input, |input| self.order(context, input))
+    }
+
+    fn order(&self, context: &Context<'_>, input: &View<'_>) -> Outcome<Output> {
         let mut shape = match self.axis {
             // numpy's argsort of a 0-d array is one of length one, its sort refuses an axis.
             Some(_) if self.what == What::Sort || !input.shape.is_empty() => input.shape.clone(),
@@ -85,7 +91,7 @@ impl Order {
         let dtype = if indices { DType::I64 } else { input.dtype };
         let mut output = Output::new(context, dtype, &shape)?;
         let lines = Lines { length, kept, inner, threads: context.threads };
-        with_type!(input.dtype, T => {
+        with_element!(input.dtype, T => {
             let source = input.elements::<T>();
             match self.what {
                 What::Sort => lines.run(source, output.elements_mut(), sort_line::<T>)?,
@@ -94,7 +100,7 @@ impl Order {
                 What::ArgTop => lines.run(source, output.elements_mut(), argtop_line::<T>)?,
             }
         });
-        output.seal()
+        Ok(output)
     }
 }
 

@@ -4,13 +4,14 @@
 //! lanes, rows column by column, both in blocks whose places fit the width of an element, so that
 //! places are chosen by the same vector instructions as elements.
 
-use super::element::{Element, Mask};
+use super::element::{Element, Mask, with_element};
 use crate::kernels::Context;
-use crate::kernels::array::{Output, View, axis_of, with_type};
+use crate::kernels::array::{Output, View, axis_of};
 use crate::kernels::fault::{Outcome, value_error};
 use crate::kernels::parallel;
 use crate::kernels::params::{Read, Reader};
 use crate::kernels::simd::{self, Level, Loop};
+use crate::kernels::widened;
 use rdask_store::{DType, Sealed};
 
 /// Steps of a block: their numbers fit a byte.
@@ -42,6 +43,10 @@ impl Argument {
     }
 
     pub(super) fn run(&self, context: &Context<'_>, input: &View<'_>) -> Outcome<Sealed> {
+        widened::run(context, input, |input| self.places(context, input))
+    }
+
+    fn places(&self, context: &Context<'_>, input: &View<'_>) -> Outcome<Output> {
         let axes = input.shape.len();
         let mut shape = input.shape.clone();
         let lengths = match self.axis {
@@ -71,8 +76,9 @@ impl Argument {
             let name = if self.largest { "argmax" } else { "argmin" };
             return Err(value_error(format!("attempt to get {name} of an empty sequence")));
         }
-        let sound = self.sound && input.dtype >= DType::F32;
-        with_type!(input.dtype, T => {
+        // numpy's nan forms see NaT as the plain ones do.
+        let sound = self.sound && input.dtype >= DType::F32 && !input.dtype.is_time();
+        with_element!(input.dtype, T => {
             let source = input.elements::<T>();
             let search = Search { source, lengths, threads: context.threads, level: Level::best() };
             match (self.largest, sound) {
@@ -82,7 +88,7 @@ impl Argument {
                 (true, true) => search.run::<true, true>(out)?,
             }
         });
-        output.seal()
+        Ok(output)
     }
 }
 

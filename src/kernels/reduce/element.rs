@@ -1,8 +1,9 @@
 //! What reductions need of an element type: its sums, its order, its zeros and its gaps.
 //!
 //! Every function is a few instructions without a branch, so that the loops over it are vectorised.
-//! A gap is a NaN; a complex number is one when either part is.
+//! A gap is a NaN or NaT; a complex number is one when either part is.
 
+use crate::kernels::time::{NAT, Ticks};
 use bytemuck::Pod;
 use num_complex::Complex;
 use std::ops::BitOr;
@@ -36,7 +37,7 @@ pub(super) trait Wide: Pod + Send + Sync {
 }
 
 /// The type of an array's elements.
-pub(in crate::kernels) trait Element: Pod + Send + Sync + PartialEq {
+pub(super) trait Element: Pod + Send + Sync + PartialEq {
     /// What they are summed as: i64, f64 or a complex number of two f64.
     type Wide: Wide;
     /// A flag of their width, of 8 bytes for the widest.
@@ -438,3 +439,81 @@ macro_rules! complex {
     };
 }
 complex!(f32, f64);
+
+impl Element for Ticks {
+    type Wide = i64;
+    type Mask = u64;
+    type Sum = i64;
+    const LEAST: Self = Self(i64::MIN + 1);
+    const GREATEST: Self = Self(i64::MAX);
+    const GAP: Self = Self(NAT);
+    const NIL: Self = Self(0);
+    #[inline(always)]
+    fn widen(self) -> i64 {
+        self.0
+    }
+    #[inline(always)]
+    fn close(sum: i64) -> i64 {
+        sum
+    }
+    #[inline(always)]
+    fn real(self) -> f64 {
+        self.0 as f64
+    }
+    #[inline(always)]
+    fn imaginary(self) -> f64 {
+        0.0
+    }
+    #[inline(always)]
+    fn is_gap(self) -> bool {
+        self.0 == NAT
+    }
+    #[inline(always)]
+    fn precedes(self, other: Self) -> bool {
+        (self.0 < other.0) & (self.0 != NAT)
+    }
+}
+
+/// Runs `$body` with `$T` as the type of a dtype; f16 is f32, to which `widened` has brought it.
+macro_rules! with_element {
+    ($dtype:expr, $T:ident => $body:expr) => {
+        $crate::kernels::reduce::element::with_number!(
+            $dtype, $T => $body, times: $crate::kernels::time::Ticks
+        )
+    };
+}
+pub(in crate::kernels) use with_element;
+
+/// As `with_element`, without times, which have been refused.
+macro_rules! with_number {
+    ($dtype:expr, $T:ident => $body:expr) => {
+        $crate::kernels::reduce::element::with_number!($dtype, $T => $body, times: i64)
+    };
+    ($dtype:expr, $T:ident => $body:expr, times: $times:ty) => {
+        $crate::kernels::reduce::element::with_number!(@ $dtype, $T => $body, $times, {
+            I8 i8, I16 i16, I32 i32, I64 i64, U16 u16, U32 u32, U64 u64, F64 f64,
+            C64 num_complex::Complex<f32>, C128 num_complex::Complex<f64>
+        })
+    };
+    (@ $dtype:expr, $T:ident => $body:expr, $times:ty, { $($name:ident $type:ty),* }) => {
+        match $dtype {
+            $(rdask_store::DType::$name => {
+                type $T = $type;
+                $body
+            })*
+            rdask_store::DType::Bool | rdask_store::DType::U8 => {
+                type $T = u8;
+                $body
+            }
+            rdask_store::DType::F32 | rdask_store::DType::F16 => {
+                type $T = f32;
+                $body
+            }
+            rdask_store::DType::Datetime(_) | rdask_store::DType::Timedelta(_) => {
+                type $T = $times;
+                $body
+            }
+        }
+    };
+}
+pub(in crate::kernels) use with_number;

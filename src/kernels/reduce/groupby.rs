@@ -8,7 +8,7 @@
 //! A group without members has a sum and a count of 0; its other results are NaN, and an error where
 //! the dtype has none.
 
-use super::element::Element;
+use super::element::{Element, with_element, with_number};
 use super::fold::{
     ComplexSpread, ComplexSpreadOfSound, Greatest, GreatestOfSound, Least, LeastOfSound, Sound,
     Spread, SpreadOfSound, Total, TotalOfSound,
@@ -16,11 +16,13 @@ use super::fold::{
 use super::members::{Ends, Folded, Grouped, Means, Members, Spreads, Table};
 use super::{mean_dtype, spread_dtype, sum_dtype};
 use crate::kernels::Context;
-use crate::kernels::array::{Output, View, axis_of, text, with_type};
+use crate::kernels::array::{Output, View, axis_of, text};
 use crate::kernels::cast::cast;
 use crate::kernels::fault::{Outcome, type_error, value_error};
 use crate::kernels::params::{Read, Reader};
 use crate::kernels::promotion::is_integer;
+use crate::kernels::time::{Ticks, refuse_times};
+use crate::kernels::widened;
 use num_complex::Complex;
 use rdask_store::{DType, Sealed};
 
@@ -84,6 +86,18 @@ impl GroupBy {
         input: &View<'_>,
         groups: &View<'_>,
     ) -> Outcome<Sealed> {
+        if matches!(self.func, Func::Sum | Func::Mean | Func::Var) {
+            refuse_times("groupby_reduce", [input.dtype])?;
+        }
+        widened::run(context, input, |input| self.reduce(context, input, groups))
+    }
+
+    fn reduce(
+        &self,
+        context: &Context<'_>,
+        input: &View<'_>,
+        groups: &View<'_>,
+    ) -> Outcome<Output> {
         let axis = axis_of(self.axis, input.shape.len())?;
         let numbers = group_numbers(groups, input.shape[axis], self.ngroups)?;
         let mut shape = input.shape.clone();
@@ -113,7 +127,7 @@ impl GroupBy {
         } else {
             self.fill(&table, input, self.sound && !integer, &mut output)?;
         }
-        output.seal()
+        Ok(output)
     }
 
     fn dtype(&self, input: DType) -> DType {
@@ -134,27 +148,30 @@ impl GroupBy {
         output: &mut Output,
     ) -> Outcome<()> {
         match (self.func, sound) {
-            (Func::Sum, false) => with_type!(input.dtype, T => {
+            (Func::Sum, false) => with_number!(input.dtype, T => {
                 let sums = Folded::<Total<T>, _>::new(|sum, _| T::close(sum));
                 table.run(input.elements(), &sums, output.elements_mut())
             }),
-            (Func::Min, false) => with_type!(input.dtype, T => {
+            (Func::Min, false) => with_element!(input.dtype, T => {
                 let least = Folded::<Least<T>, _>::new(|x, count| if count == 0 { T::GAP } else { x });
                 table.run(input.elements(), &least, output.elements_mut())
             }),
-            (Func::Max, false) => with_type!(input.dtype, T => {
+            (Func::Max, false) => with_element!(input.dtype, T => {
                 let most = Folded::<Greatest<T>, _>::new(|x, count| if count == 0 { T::GAP } else { x });
                 table.run(input.elements(), &most, output.elements_mut())
             }),
-            (Func::First, false) => with_type!(input.dtype, T => {
+            (Func::First, false) => with_element!(input.dtype, T => {
                 table.run(input.elements(), &Ends::<T, false, false>::new(), output.elements_mut())
             }),
-            (Func::Last, false) => with_type!(input.dtype, T => {
+            (Func::Last, false) => with_element!(input.dtype, T => {
                 table.run(input.elements(), &Ends::<T, true, false>::new(), output.elements_mut())
             }),
             (Func::Count, false) => {
                 table.count(output.elements_mut());
                 Ok(())
+            }
+            (_, true) if input.dtype.is_time() => {
+                self.of_sound::<Ticks>(table, input.elements(), output)
             }
             _ => self.floats(table, input, sound, output),
         }
@@ -226,20 +243,36 @@ impl GroupBy {
                 let sums = Folded::<TotalOfSound<T>, _>::new(|sum, _| T::close(sum));
                 table.run(source, &sums, output.elements_mut())
             }
+            _ => self.of_sound::<T>(table, source, output),
+        }
+    }
+
+    /// What compares and counts, without NaN and NaT.
+    fn of_sound<T: Element>(
+        &self,
+        table: &Table<'_>,
+        source: &[T],
+        output: &mut Output,
+    ) -> Outcome<()> {
+        match self.func {
             Func::Min => {
-                let least = Folded::<LeastOfSound<T>, _>::new(|x, _| x);
+                let least =
+                    Folded::<LeastOfSound<T>, _>::new(|x, _| if x.is_gap() { T::GAP } else { x });
                 table.run(source, &least, output.elements_mut())
             }
             Func::Max => {
-                let most = Folded::<GreatestOfSound<T>, _>::new(|x, _| x);
+                let most =
+                    Folded::<GreatestOfSound<T>, _>::new(
+                        |x, _| if x.is_gap() { T::GAP } else { x },
+                    );
                 table.run(source, &most, output.elements_mut())
-            }
-            Func::Count => {
-                let counts = Folded::<Sound<T>, _>::new(|count, _| count as i64);
-                table.run(source, &counts, output.elements_mut())
             }
             Func::First => table.run(source, &Ends::<T, false, true>::new(), output.elements_mut()),
             Func::Last => table.run(source, &Ends::<T, true, true>::new(), output.elements_mut()),
+            _ => {
+                let counts = Folded::<Sound<T>, _>::new(|count, _| count as i64);
+                table.run(source, &counts, output.elements_mut())
+            }
         }
     }
 }

@@ -4,7 +4,7 @@
 //! forms one more for the numbers of elements that count.
 
 use super::Reduction;
-use super::element::{Element, Wide, one_nan};
+use super::element::{Element, Wide, one_nan, with_element, with_number};
 use super::fold::{
     ComplexSpread, ComplexSpreadOfSound, Count, Exists, Fold, Greatest, GreatestOfSound, Least,
     LeastOfSound, Product, ProductOfSound, RealTotal, Sound, Spread, SpreadOfSound, Total,
@@ -12,9 +12,10 @@ use super::fold::{
 };
 use super::stage::{Plan, Site};
 use crate::kernels::Context;
-use crate::kernels::array::{Output, View, with_type};
+use crate::kernels::array::{Output, View};
 use crate::kernels::cast::cast;
 use crate::kernels::fault::Outcome;
+use crate::kernels::time::Ticks;
 use bytemuck::Pod;
 use num_complex::Complex;
 use rdask_store::DType;
@@ -55,6 +56,11 @@ macro_rules! with_float {
     };
 }
 
+/// An element, with one NaN only.
+fn gap_or<T: Element>(x: T) -> T {
+    if x.is_gap() { T::GAP } else { x }
+}
+
 impl Job<'_> {
     /// Computes; `sound` says that only what is not NaN counts.
     pub(super) fn run(
@@ -68,27 +74,33 @@ impl Job<'_> {
             _ => |variance| variance,
         };
         match (reduction, sound) {
-            (Reduction::Sum, false) => with_type!(self.input.dtype, T => {
+            (Reduction::Sum, false) => with_number!(self.input.dtype, T => {
                 self.fold::<Total<T>, _>(T::close, output)
             }),
-            (Reduction::Prod, false) => with_type!(self.input.dtype, T => {
+            (Reduction::Prod, false) => with_number!(self.input.dtype, T => {
                 self.fold::<Product<T>, _>(T::close, output)
             }),
-            (Reduction::Min, false) => with_type!(self.input.dtype, T => {
+            (Reduction::Min, false) => with_element!(self.input.dtype, T => {
                 self.fold::<Least<T>, T>(|x| x, output)
             }),
-            (Reduction::Max, false) => with_type!(self.input.dtype, T => {
+            (Reduction::Max, false) => with_element!(self.input.dtype, T => {
                 self.fold::<Greatest<T>, T>(|x| x, output)
             }),
-            (Reduction::Any, _) => with_type!(self.input.dtype, T => {
+            (Reduction::Any, _) => with_element!(self.input.dtype, T => {
                 self.fold::<Exists<T, false>, u8>(|flag| u8::from(flag != 0), output)
             }),
-            (Reduction::All, _) => with_type!(self.input.dtype, T => {
+            (Reduction::All, _) => with_element!(self.input.dtype, T => {
                 self.fold::<Exists<T, true>, u8>(|flag| u8::from(flag == 0), output)
             }),
-            (Reduction::Count, _) => with_type!(self.input.dtype, T => {
+            (Reduction::Count, _) => with_element!(self.input.dtype, T => {
                 self.fold::<Count<T>, i64>(|count| count, output)
             }),
+            (Reduction::Min, true) if self.input.dtype.is_time() => {
+                self.fold::<LeastOfSound<Ticks>, Ticks>(|x| x, output)
+            }
+            (Reduction::Max, true) if self.input.dtype.is_time() => {
+                self.fold::<GreatestOfSound<Ticks>, Ticks>(|x| x, output)
+            }
             (Reduction::Mean, false) => self.mean(output),
             (Reduction::Var | Reduction::Std, false) => self.variance(output, root),
             (_, true) => self.sound(reduction, root, output),
@@ -105,8 +117,8 @@ impl Job<'_> {
         with_float!(self.input.dtype, T => match reduction {
             Reduction::Sum => self.fold::<TotalOfSound<T>, _>(T::close, output),
             Reduction::Prod => self.fold::<ProductOfSound<T>, _>(T::close, output),
-            Reduction::Min => self.fold::<LeastOfSound<T>, T>(|x| x, output),
-            Reduction::Max => self.fold::<GreatestOfSound<T>, T>(|x| x, output),
+            Reduction::Min => self.fold::<LeastOfSound<T>, T>(gap_or, output),
+            Reduction::Max => self.fold::<GreatestOfSound<T>, T>(gap_or, output),
             Reduction::Mean => {
                 let mut counts = self.counts::<T>()?;
                 let mut means = self.means_of_sound::<T>(counts.elements_mut())?;

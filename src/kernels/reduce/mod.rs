@@ -5,7 +5,7 @@
 //! order of additions depends on the shape and the axes alone.
 
 mod argument;
-mod element;
+pub(super) mod element;
 mod fold;
 mod groupby;
 mod job;
@@ -19,6 +19,8 @@ use super::array::{Output, View, axis_of};
 use super::fault::{Outcome, value_error};
 use super::params::{Read, Reader};
 use super::table::{Entry, Inputs, Operation, entry, of_one, of_two};
+use super::time::refuse_times;
+use super::widened;
 use argument::Argument;
 use groupby::GroupBy;
 use job::Job;
@@ -79,17 +81,18 @@ fn scan(reader: &Reader<'_>, product: bool) -> Read<Operation> {
 }
 
 /// What is computed over the axes.
-#[derive(Clone, Copy, PartialEq, Debug)]
+#[derive(Clone, Copy, PartialEq, PartialOrd, Debug)]
 pub(super) enum Reduction {
+    // These compute, which times refuse; those behind compare and count.
     Sum,
     Prod,
-    Min,
-    Max,
     Mean,
     /// Variance.
     Var,
     /// Its root.
     Std,
+    Min,
+    Max,
     Any,
     All,
     /// How many are not zero.
@@ -99,6 +102,7 @@ pub(super) enum Reduction {
 /// `sum`, … `(axis?, keepdims = false)`, `var`, `std` and their nan forms with `ddof = 0` too.
 #[derive(Debug)]
 struct Reduce {
+    name: String,
     reduction: Reduction,
     /// Only what is not NaN counts.
     sound: bool,
@@ -110,6 +114,7 @@ struct Reduce {
 impl Reduce {
     fn parse(reader: &Reader<'_>, reduction: Reduction, sound: bool) -> Read<Self> {
         Ok(Self {
+            name: reader.kernel.to_owned(),
             reduction,
             sound,
             axes: reader.axes("axis")?,
@@ -119,6 +124,13 @@ impl Reduce {
     }
 
     fn run(&self, context: &Context<'_>, input: &View<'_>) -> Outcome<Sealed> {
+        if self.reduction <= Reduction::Std {
+            refuse_times(&self.name, [input.dtype])?;
+        }
+        widened::run(context, input, |input| self.reduce(context, input))
+    }
+
+    fn reduce(&self, context: &Context<'_>, input: &View<'_>) -> Outcome<Output> {
         // Integers have no NaN, so that their nan forms are the plain ones.
         let sound = self.sound && input.dtype >= DType::F32;
         let reduced = self.reduced(input.shape.len(), sound)?;
@@ -130,7 +142,7 @@ impl Reduce {
         let mut output = Output::new(context, self.dtype(input.dtype), &shape)?;
         let job = Job { context, plan: &plan, input, ddof: self.ddof };
         job.run(self.reduction, sound, &mut output)?;
-        output.seal()
+        Ok(output)
     }
 
     /// Minima of nothing are no minima, unless none is asked for.

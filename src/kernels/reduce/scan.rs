@@ -3,16 +3,18 @@
 //! The additions are numpy's, one after the other in the dtype of the result, so that floats have
 //! the same bits as numpy's. Threads share the lines, never one line.
 
-use super::element::Element;
+use super::element::{Element, with_number};
 use super::sum_dtype;
 use crate::kernels::Context;
 use crate::kernels::array::{Output, View, axis_of};
 use crate::kernels::fault::Outcome;
 use crate::kernels::parallel;
 use crate::kernels::params::{Read, Reader};
+use crate::kernels::time::refuse_times;
+use crate::kernels::widened;
 use bytemuck::Pod;
 use num_complex::Complex;
-use rdask_store::{DType, Sealed};
+use rdask_store::Sealed;
 
 /// Elements below which a thread costs more than it saves.
 const LEAST_PART: usize = 64 * 1024;
@@ -20,16 +22,22 @@ const LEAST_PART: usize = 64 * 1024;
 /// `cumsum(axis?)`, `cumprod(axis?)`; without an axis of all elements in C order.
 #[derive(Debug)]
 pub(super) struct Scan {
+    name: String,
     axis: Option<i64>,
     product: bool,
 }
 
 impl Scan {
     pub(super) fn parse(reader: &Reader<'_>, product: bool) -> Read<Self> {
-        Ok(Self { axis: reader.integer("axis")?, product })
+        Ok(Self { name: reader.kernel.to_owned(), axis: reader.integer("axis")?, product })
     }
 
     pub(super) fn run(&self, context: &Context<'_>, input: &View<'_>) -> Outcome<Sealed> {
+        refuse_times(&self.name, [input.dtype])?;
+        widened::run(context, input, |input| self.scan(context, input))
+    }
+
+    fn scan(&self, context: &Context<'_>, input: &View<'_>) -> Outcome<Output> {
         // A 0-d array is one of length one, with an axis too.
         let shape = match self.axis {
             Some(_) if !input.shape.is_empty() => input.shape.clone(),
@@ -42,21 +50,8 @@ impl Scan {
             inner: shape[axis + 1..].iter().product(),
             threads: context.threads,
         };
-        match input.dtype {
-            DType::Bool | DType::U8 => self.all::<u8, i64>(&lines, input, &mut output)?,
-            DType::I8 => self.all::<i8, i64>(&lines, input, &mut output)?,
-            DType::I16 => self.all::<i16, i64>(&lines, input, &mut output)?,
-            DType::I32 => self.all::<i32, i64>(&lines, input, &mut output)?,
-            DType::U16 => self.all::<u16, i64>(&lines, input, &mut output)?,
-            DType::U32 => self.all::<u32, i64>(&lines, input, &mut output)?,
-            // u64 wraps as i64 does.
-            DType::I64 | DType::U64 => self.all::<i64, i64>(&lines, input, &mut output)?,
-            DType::F32 => self.all::<f32, f32>(&lines, input, &mut output)?,
-            DType::F64 => self.all::<f64, f64>(&lines, input, &mut output)?,
-            DType::C64 => self.all::<Complex<f32>, Complex<f32>>(&lines, input, &mut output)?,
-            DType::C128 => self.all::<Complex<f64>, Complex<f64>>(&lines, input, &mut output)?,
-        }
-        output.seal()
+        with_number!(input.dtype, T => self.all::<T, <T as Element>::Sum>(&lines, input, &mut output)?);
+        Ok(output)
     }
 
     fn all<T: Element, R: Running<T>>(
