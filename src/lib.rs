@@ -12,6 +12,7 @@ mod clock;
 pub mod config;
 pub mod doctor;
 mod executor;
+pub mod generate;
 pub mod graph_dot;
 pub mod graph_file;
 pub mod graph_info;

@@ -8,6 +8,8 @@ mod doctor;
 mod edge_cases;
 mod errors_page;
 mod failures;
+mod families;
+mod families_real;
 mod give_up;
 mod kernels;
 mod kernels_oracle;

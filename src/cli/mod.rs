@@ -10,6 +10,7 @@
 mod doctor;
 #[cfg(test)]
 mod document;
+mod generate;
 mod graph;
 mod graph_files;
 mod help;

@@ -66,8 +66,7 @@ fn later_options_and_commands_are_refused_by_name() {
         "--walltime=60 graph.bin",
         "run --native graph.bin",
         "serve",
-        "sweep",
-        "graph generate cholesky -o x",
+        "simulate",
     ] {
         let words: Vec<OsString> =
             std::iter::once("rdask-hpc").chain(line.split_whitespace()).map(Into::into).collect();
@@ -120,6 +119,11 @@ fn help_of_graph() {
 #[test]
 fn help_of_doctor() {
     insta::assert_snapshot!(help("doctor"));
+}
+
+#[test]
+fn help_of_graph_generate() {
+    insta::assert_snapshot!(help("graph generate"));
 }
 
 #[test]
