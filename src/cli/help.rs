@@ -50,6 +50,15 @@ Examples:
   rdask-hpc topology --allowed 0-7 --json
   rdask-hpc topology --synthetic 'package:2 numa:2 core:8 pu:2' --ranks 5";
 
+/// Below `doctor`.
+pub(super) const DOCTOR: &str = "\
+Examples:
+  rdask-hpc doctor
+  srun -n 1 rdask-hpc doctor                   inside a job its limits are the job's
+  rdask-hpc doctor --json | jq '.findings[] | select(.state != \"found\")'
+
+The exit code is 0 whatever is found.";
+
 /// The help with rare options and all settings.
 pub(super) fn all(command: Command) -> String {
     let mut command =

@@ -7,6 +7,7 @@
 //! Data goes to stdout, everything else to stderr. A mistake of the user is `error: … (…)` and
 //! `help: …`, exit code 2. Nothing in the library names this module.
 
+mod doctor;
 #[cfg(test)]
 mod document;
 mod generate;
@@ -67,6 +68,9 @@ enum Command {
     /// Show what would be pinned where, and why
     #[command(after_help = help::TOPOLOGY)]
     Topology(topology::TopologyArgs),
+    /// Show what this machine offers and what is missing, with the remedy
+    #[command(after_help = help::DOCTOR)]
+    Doctor(doctor::DoctorArgs),
     /// Play a role; supervisors start this
     #[command(name = "__role", hide = true)]
     Role(role::RoleArgs),
@@ -101,6 +105,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Some(Command::Run(args)) => run::run(args),
         Some(Command::Graph(command)) => graph::run(command),
         Some(Command::Topology(args)) => topology::run(args),
+        Some(Command::Doctor(args)) => doctor::run(&args),
         Some(Command::Role(args)) => role::run(&args),
     }
 }

@@ -202,7 +202,6 @@ pub(crate) const LATER: &[&str] = &[
 
 /// Commands that later versions bring.
 pub(crate) const LATER_COMMANDS: &[&str] = &[
-    "doctor",
     "jobscript",
     "serve",
     "report",
