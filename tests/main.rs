@@ -6,6 +6,7 @@ mod building;
 mod command_line;
 mod edge_cases;
 mod errors_page;
+mod examples;
 mod failures;
 mod families;
 mod families_real;
