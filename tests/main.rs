@@ -16,6 +16,7 @@ mod kernels_oracle;
 mod kernels_random;
 mod main_job;
 mod npy_statistics;
+mod plugins;
 mod readme;
 mod schemas;
 mod support;
