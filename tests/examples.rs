@@ -64,7 +64,7 @@ fn example(file: &str) -> PathBuf {
 }
 
 fn run_script(python: &Python, file: &str, arguments: &[&dyn AsRef<std::ffi::OsStr>]) -> String {
-    python.run_file(&format!("examples/{file}"), arguments.iter().map(|it| AsRef::as_ref))
+    python.run_file(&format!("examples/{file}"), arguments.iter().map(|it| it.as_ref()))
 }
 
 #[test]
