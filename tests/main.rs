@@ -7,6 +7,7 @@ mod command_line;
 mod doctor;
 mod edge_cases;
 mod errors_page;
+mod examples;
 mod failures;
 mod families;
 mod families_real;
