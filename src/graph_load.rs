@@ -7,7 +7,7 @@
 use crate::graph_file::{self, FileFault, MAGIC};
 use crate::graph_json::{self, JsonFault};
 use crate::kernels::{self, SpecError};
-use rdask_core::graph::{Graph, GraphError, RunSpec, quoted};
+use rdask_core::graph::{CommandFault, Graph, GraphError, RunSpec, quoted};
 use rdask_core::ids::TaskId;
 use rdask_core::nearest::nearest;
 use rdask_store::DType;
@@ -44,6 +44,14 @@ pub enum Fault {
         /// What is wrong.
         error: SpecError,
     },
+    /// A task runs a command that no system can run.
+    #[error("{fault} (task {})", quoted(key))]
+    Command {
+        /// The first task that runs it.
+        key: String,
+        /// What is wrong.
+        fault: CommandFault,
+    },
     /// An array has a dtype that no kernel makes.
     #[error("unknown dtype {} (array {})", quoted(dtype), quoted(array))]
     ArrayDtype {
@@ -76,6 +84,7 @@ impl Fault {
                 | SpecError::MissingParameter { kernel, .. } => Some(known_parameters(kernel)),
                 SpecError::BadParameter { .. } | SpecError::WrongInputCount { .. } => None,
             },
+            Self::Command { fault, .. } => command_help(fault).map(str::to_owned),
             Self::ArrayDtype { dtype, .. } => {
                 let names = DType::ALL.map(DType::name);
                 Some(match nearest(dtype, names) {
@@ -104,6 +113,22 @@ fn known_parameters(kernel: &str) -> String {
     match kernels::parameters(kernel) {
         [] => format!("'{kernel}' takes no parameters"),
         names => format!("'{kernel}' takes {}", names.join(", ")),
+    }
+}
+
+fn command_help(fault: &CommandFault) -> Option<&'static str> {
+    match fault {
+        CommandFault::NoSuchInput { .. } => {
+            Some("inputs are counted from 0, in the order of the task's 'deps'")
+        }
+        CommandFault::Outside { .. } => {
+            Some("give a relative name without '.' and '..': each run has a folder of its own")
+        }
+        CommandFault::Empty
+        | CommandFault::ZeroByte { .. }
+        | CommandFault::Clash { .. }
+        | CommandFault::Variable { .. }
+        | CommandFault::VariableTwice { .. } => None,
     }
 }
 
@@ -257,9 +282,17 @@ fn spec_faults(graph: &Graph) -> impl Iterator<Item = Fault> {
         if !checked.insert((graph.spec_of[task.index()], inputs)) {
             return None;
         }
-        let RunSpec::Kernel { name, params } = graph.spec(task);
-        let error = kernels::parse(name, params, inputs).err()?;
-        Some(Fault::Spec { key: graph.key(task).to_owned(), error })
+        let key = || graph.key(task).to_owned();
+        match graph.spec(task) {
+            RunSpec::Kernel { name, params } => {
+                let error = kernels::parse(name, params, inputs).err()?;
+                Some(Fault::Spec { key: key(), error })
+            }
+            RunSpec::Command(command) => {
+                let fault = command.check(inputs).err()?;
+                Some(Fault::Command { key: key(), fault })
+            }
+        }
     })
 }
 
@@ -366,20 +399,21 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("graph.json").display().to_string();
         let text = r#"{"version": 1, "tasks": [
- {"key": "a", "run": {"command": ["ls"]}},
+ {"key": "a", "run": {"python": "gASVBQ=="}},
  {"key": "b", "run": {"kernel": "no_such_kernel"}, "deps": ["c"]}]}"#;
         std::fs::write(&path, text).unwrap();
         assert_eq!(
             lines(&validate_file(&path)),
             [
-                "tasks of the kind 'command' are not supported (tasks[0].run, line 2 column 22)",
+                "tasks of the kind 'python' are not supported (tasks[0].run, line 2 column 22)",
                 "unknown dependency 'c' (task 'b', input 0)",
                 "unknown kernel 'no_such_kernel' (task 'b')",
             ]
         );
         let error = load(&path).unwrap_err();
         assert!(error.to_string().ends_with("; 1 more fault"), "{error}");
-        assert_eq!(error.help().unwrap(), "this rdask-hpc runs kernels: {\"kernel\": NAME, ...}");
+        let help = "this rdask-hpc runs {\"kernel\": NAME, ...} and {\"command\": [...]}";
+        assert_eq!(error.help().unwrap(), help);
         let missing = validate_file(&folder.path().join("none").display().to_string());
         assert_eq!(lines(&missing), ["there is no such graph file"]);
     }

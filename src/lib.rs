@@ -34,7 +34,7 @@ mod worker;
 pub use graph_file::GraphFile;
 pub use graph_load::{Fault, LoadError};
 pub use rdask_core::graph::{
-    ArrayOutput, Attributes, Graph, GraphBuilder, GraphError, Outputs, Param, Params, RunSpec,
+    ArrayOutput, Attributes, Capture, CommandFault, CommandSpec, Graph, GraphBuilder, GraphError, Outputs, Param, Params, RunSpec,
     TaskHandle,
 };
 pub use run_local::{LocalOptions, Results, RunError, run_local};

@@ -6,6 +6,7 @@
 //! The types here belong to the file format: the core's may change without it.
 
 use super::FileFault;
+use super::command::{COMMAND, FileCommand};
 use super::layout::{ALIGNMENT, Section};
 use rdask_core::graph::{ArrayOutput, Attributes, MAX_PARAM_DEPTH, Param, Params, RunSpec};
 use rdask_core::ids::TaskId;
@@ -56,9 +57,16 @@ pub(super) struct SpecWriter {
 
 impl SpecWriter {
     pub(super) fn push(&mut self, spec: &RunSpec) {
-        let RunSpec::Kernel { name, params } = spec;
-        let spec = FileSpec::Kernel { name, params: self.fields(params) };
-        encode(spec, &mut self.specs);
+        match spec {
+            RunSpec::Kernel { name, params } => {
+                let spec = FileSpec::Kernel { name, params: self.fields(params) };
+                encode(spec, &mut self.specs);
+            }
+            // A choice is its number followed by what belongs to it.
+            RunSpec::Command(command) => {
+                encode((COMMAND, FileCommand::of(command)), &mut self.specs);
+            }
+        }
     }
 
     fn fields<'a>(&mut self, fields: &'a Params) -> Vec<(&'a str, FileParam<'a>)> {
@@ -182,10 +190,14 @@ impl<'de> Visitor<'de> for SpecSeed<'_, '_> {
 
     fn visit_enum<A: EnumAccess<'de>>(self, access: A) -> Result<RunSpec, A::Error> {
         let (kind, content) = access.variant::<u32>()?;
-        if kind != 0 {
-            return Err(de::Error::custom(format!("run specs of kind {kind} are not known")));
+        match kind {
+            0 => content.struct_variant(&["name", "params"], self),
+            COMMAND => {
+                let command: FileCommand<'_> = content.newtype_variant()?;
+                Ok(RunSpec::command(command.into_spec()))
+            }
+            _ => Err(de::Error::custom(format!("run specs of kind {kind} are not known"))),
         }
-        content.struct_variant(&["name", "params"], self)
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut fields: A) -> Result<RunSpec, A::Error> {

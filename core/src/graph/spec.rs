@@ -1,4 +1,4 @@
-//! What a task runs: a kernel's name and its parameters, as plain data.
+//! What a task runs: a kernel's name and its parameters, or a command, as plain data.
 //!
 //! The cores never look inside. `src/kernels` parses and checks specs before a run.
 //!
@@ -6,6 +6,7 @@
 //! the same graph back: `Param::normalize` makes it. Floats compare by their bits, so -0.0 and 0.0
 //! are two values and a NaN equals itself.
 
+use super::command::CommandSpec;
 use serde::{Deserialize, Serialize};
 use std::hash::{Hash, Hasher};
 
@@ -36,7 +37,7 @@ pub enum Param {
 /// Named parameters in the order they were written.
 pub type Params = Vec<(String, Param)>;
 
-/// What a task runs. Other kinds (plugin, Python, command) come with their executors.
+/// What a task runs.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum RunSpec {
     /// A built-in array operation.
@@ -46,7 +47,12 @@ pub enum RunSpec {
         /// Its parameters.
         params: Params,
     },
+    /// A program in a process of its own.
+    Command(Box<CommandSpec>),
 }
+
+/// What commands have of kernels' parameters.
+static NO_PARAMS: Params = Vec::new();
 
 impl RunSpec {
     /// A kernel with named parameters.
@@ -65,18 +71,28 @@ impl RunSpec {
         Self::Kernel { name: name.into(), params }
     }
 
-    /// Name of the kernel.
+    /// A program with its arguments, and what is said about it.
+    #[must_use]
+    pub fn command(command: CommandSpec) -> Self {
+        Self::Command(Box::new(command))
+    }
+
+    /// Name of the kernel; `command` of a command.
     #[must_use]
     pub fn name(&self) -> &str {
-        let Self::Kernel { name, .. } = self;
-        name
+        match self {
+            Self::Kernel { name, .. } => name,
+            Self::Command(_) => "command",
+        }
     }
 
     /// Parameters in the order they were written.
     #[must_use]
     pub fn params(&self) -> &Params {
-        let Self::Kernel { params, .. } = self;
-        params
+        match self {
+            Self::Kernel { params, .. } => params,
+            Self::Command(_) => &NO_PARAMS,
+        }
     }
 
     /// Brings every parameter into its one form.
@@ -85,7 +101,14 @@ impl RunSpec {
     /// Name of the parameter and what is wrong with it: named twice, a reserved name, nested too
     /// deep.
     pub fn normalize(&mut self) -> Result<(), (String, &'static str)> {
-        let Self::Kernel { params, .. } = self;
+        let params = match self {
+            Self::Kernel { params, .. } => params,
+            // What it holds is checked when the number of its inputs is known.
+            Self::Command(command) => {
+                command.normalize();
+                return Ok(());
+            }
+        };
         if let Some(name) = repeated(params) {
             return Err((name.to_owned(), "is given twice"));
         }
