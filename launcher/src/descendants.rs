@@ -57,6 +57,32 @@ pub fn kill_all() -> usize {
     }
 }
 
+/// The variable by which programs of tasks, and what they start, are known as a worker's.
+pub const WORKER_MARK: &str = "RDASK_WORKER_PID";
+
+/// Kills what programs of a dead worker's tasks have left below this process. Reaps nothing: the
+/// orphans are this process's children, and its other children are waited for elsewhere.
+pub fn kill_tasks_of(worker: i32) {
+    let own = i32::try_from(std::process::id()).unwrap_or(0);
+    let mark = format!("{WORKER_MARK}={worker}");
+    let is_marked = |pid: &i32| {
+        let environ = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        environ.split(|byte| *byte == 0).any(|variable| variable == mark.as_bytes())
+    };
+    let deadline = Instant::now() + KILL_LIMIT;
+    loop {
+        let left: Vec<i32> = below(own, &parents()).into_iter().filter(is_marked).collect();
+        if left.is_empty() || Instant::now() > deadline {
+            return;
+        }
+        for pid in left {
+            kill_group(pid);
+        }
+        // They may start others until they are gone, and tell nobody when that is.
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
 /// Resident bytes of a process, shared memory included; `None` when it is gone.
 #[must_use]
 pub fn resident_bytes(pid: i32) -> Option<u64> {

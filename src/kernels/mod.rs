@@ -23,6 +23,8 @@ mod strided;
 mod table;
 mod testing;
 
+pub(crate) use npy::header_bytes as npy_header;
+
 use array::{input_name, text};
 use rdask_core::graph::Params;
 use rdask_core::messages::TaskError;

@@ -206,7 +206,8 @@ impl Driver {
         match (self.state.error_of(task), &self.graph) {
             (Some(failure), Some(graph)) => {
                 let (root, error) = (failure.root, failure.error);
-                let text = format!("{}: {}", error.kind, error.message);
+                let words = quoted_lines(&error.traceback);
+                let text = format!("{}: {}{words}", error.kind, error.message);
                 if root == task { text } else { format!("task '{}': {text}", graph.key(root)) }
             }
             _ => match self.job.why_unfit(task) {
@@ -269,4 +270,11 @@ fn remove_parts(parts: &[PartFile]) {
     for part in parts {
         output::drop_part(&part.part);
     }
+}
+
+/// The last words of a task's program, one marked line each behind a line of ours. A terminal is
+/// told nothing by them.
+pub(super) fn quoted_lines(text: &str) -> String {
+    let plain = |line: &str| line.replace(|c: char| c.is_control() && c != '\t', "\u{fffd}");
+    text.lines().map(|line| format!("\n  | {}", plain(line))).collect()
 }

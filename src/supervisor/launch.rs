@@ -5,10 +5,10 @@ use rdask_launcher::bootstrap::{BootstrapError, Job, Wishes, bootstrap};
 use rdask_launcher::descendants;
 use rdask_launcher::env::{self, Env, Launch, LaunchError};
 use rdask_launcher::facts::Interface;
-use rdask_launcher::scratch::{Scratch, ScratchError};
+use rdask_launcher::scratch::{Scratch, ScratchError, TaskFolder};
 use rdask_launcher::spawn::Spawner;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// How a rank ends.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -125,10 +125,15 @@ fn supervise(job: Job) -> Outcome {
     let scratch = (!local.as_os_str().is_empty())
         .then(|| Scratch::create(&local, &job.bootstrap.job_id, rank))
         .transpose();
+    let path = scratch.as_ref().ok().and_then(Option::as_ref).map(|it| it.path().to_owned());
+    let folders = task_folders(&job, &path.unwrap_or_default());
     let outcome = catch_unwind(AssertUnwindSafe(|| run(job, &scratch)));
     let left = descendants::kill_all();
     if left > 0 {
         tracing::debug!(left, "killed what was left below this supervisor");
+    }
+    for folder in folders {
+        folder.remove();
     }
     drop(scratch);
     outcome.unwrap_or_else(|_| {
@@ -139,6 +144,15 @@ fn supervise(job: Job) -> Outcome {
             Outcome::default()
         }
     })
+}
+
+/// Where the programs of this rank's tasks run, by worker.
+fn task_folders(job: &Job, scratch: &Path) -> Vec<TaskFolder> {
+    let plan = job.bootstrap.plan.rank(job.rank);
+    plan.map_or(&[][..], |plan| &plan.workers)
+        .iter()
+        .map(|worker| super::task_folder(job, scratch, worker))
+        .collect()
 }
 
 fn run(job: Job, scratch: &Result<Option<Scratch>, ScratchError>) -> Outcome {

@@ -27,11 +27,12 @@ use rdask_launcher::descendants;
 use rdask_launcher::limits;
 use rdask_launcher::nanny::{CLOSE_GRACE, Ending, Nanny, NannyEvent, NannyInstruction};
 use rdask_launcher::roles::{RankPlan, Role, WorkerSlot};
+use rdask_launcher::scratch::TaskFolder;
 use rdask_launcher::signals::{self, Meaning};
 use rdask_launcher::spawn::{ChildSpec, Spawner};
 use std::collections::BTreeMap;
 use std::os::fd::AsFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
@@ -111,6 +112,11 @@ pub(crate) struct Supervisor {
     events: (mpsc::Sender<Event>, mpsc::Receiver<Event>),
 }
 
+/// Where the programs of a worker's tasks run.
+fn task_folder(job: &Job, scratch: &Path, worker: &WorkerSlot) -> TaskFolder {
+    TaskFolder::of(scratch, &job.bootstrap.job_id, job.rank, &worker.name)
+}
+
 impl Supervisor {
     pub(crate) fn new(job: Job, spawner: Spawner, scratch: Result<PathBuf, String>) -> Self {
         let plan = job.bootstrap.plan.rank(job.rank).cloned().unwrap_or_default();
@@ -140,7 +146,8 @@ impl Supervisor {
         }
     }
 
-    /// Runs until the job is over. Children may be left: the caller kills all descendants.
+    /// Runs until the job is over. Children may be left: the caller kills all descendants, and
+    /// removes the folders of tasks.
     pub(crate) async fn run(mut self) -> Outcome {
         if let Err(error) = watch::start(&self.job, &self.events.0) {
             return Outcome::failed(&self.job, format!("error: cannot watch for signals: {error}"));
@@ -345,7 +352,10 @@ impl Supervisor {
             descendants::kill_group(ended.pid);
             match child.slot {
                 None => self.on_scheduler_ended(ended.ending),
-                Some(slot) => self.on_worker_ended(slot, &child, ended.ending),
+                Some(slot) => {
+                    self.sweep_after(slot, ended.pid);
+                    self.on_worker_ended(slot, &child, ended.ending);
+                }
             }
         }
     }
@@ -355,6 +365,17 @@ impl Supervisor {
         self.scheduler = SchedulerState::Ended(ending);
         self.over = true;
         self.close_slots("the scheduler ended", Duration::ZERO);
+    }
+
+    /// Ends and removes what the programs of a worker's tasks have left.
+    fn sweep_after(&self, slot: usize, pid: i32) {
+        let Ok(scratch) = &self.scratch else { return };
+        let folder = task_folder(&self.job, scratch, &self.plan.workers[slot]);
+        // Without the folder it has started no program.
+        if folder.path().exists() {
+            descendants::kill_tasks_of(pid);
+            folder.remove();
+        }
     }
 
     fn on_worker_ended(&mut self, slot: usize, child: &Child, ending: Ending) {

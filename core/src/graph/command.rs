@@ -241,9 +241,6 @@ mod tests {
             "\"A=\" cannot be the name of a variable (env)"
         );
         let twice = vec![("A".into(), "1".into()), ("A".into(), "2".into())];
-        assert_eq!(
-            message(0, |spec| spec.env = twice),
-            "the variable \"A\" is given twice (env)"
-        );
+        assert_eq!(message(0, |spec| spec.env = twice), "the variable \"A\" is given twice (env)");
     }
 }
