@@ -236,7 +236,7 @@ fn setup(options: &LocalOptions, config: &Config, clock: Clock) -> WorkerSetup {
         bind: Box::new(|_| {}),
         note: Box::new(|_, _| {}),
         working_directory: options.working_directory.clone(),
-        programs: Programs::new(task_folder(), None, Vec::new()),
+        programs: Programs::new(task_folder()),
         output: PathBuf::new(),
         fsync: Fsync::None,
         reports_transfers: false,

@@ -515,6 +515,12 @@ fn is_hidden_from_children(name: &str) -> bool {
     PREFIXES.iter().any(|prefix| name.starts_with(prefix)) || NAMES.contains(&name)
 }
 
+/// The id of the job that this process belongs to, as its supervisor named it.
+#[must_use]
+pub fn job_id() -> Option<String> {
+    std::env::var("RDASK_JOB_ID").ok()
+}
+
 /// Where this process looks for programs.
 pub(crate) fn search_path() -> Option<OsString> {
     std::env::var_os("PATH")

@@ -93,6 +93,12 @@ impl TaskFolder {
         Self { path: scratch.join(format!("tasks-{worker}")), covered: true }
     }
 
+    /// The folder of a worker by its path, for whoever only removes it.
+    #[must_use]
+    pub fn at(path: PathBuf) -> Self {
+        Self { path, covered: false }
+    }
+
     /// Where it is, or would be.
     #[must_use]
     pub fn path(&self) -> &Path {

@@ -352,6 +352,31 @@ impl TaskProcess {
     }
 }
 
+/// A process beside a worker that runs programs: when the worker is gone, in whatever way and with
+/// whoever else, it ends what the programs have left and removes their folder.
+#[derive(Debug)]
+pub struct Sweeper {
+    _process: Child,
+    /// Closed by the kernel with this process.
+    _alive: io::PipeWriter,
+}
+
+impl Sweeper {
+    /// Starts it for this process, the worker of `slot`; `folder` is that of its tasks.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn start(slot: &str, folder: &Path) -> io::Result<Self> {
+        let (reader, alive) = io::pipe()?;
+        let mut command = Command::new("/proc/self/exe");
+        command.arg0("rdask-hpc").args(["__role", "sweeper", "--slot", slot, "--pid"]);
+        command.arg(std::process::id().to_string()).arg("--folder").arg(folder);
+        // Its own group: the supervisor kills the worker's.
+        command.process_group(0).stdin(reader).stdout(Stdio::null()).stderr(Stdio::null());
+        Ok(Self { _process: command.spawn()?, _alive: alive })
+    }
+}
+
 /// SIGKILL to the process group of a task's program that has not been reaped.
 pub fn kill_task(pid: i32) {
     if let Some(pid) = rustix::process::Pid::from_raw(pid) {

@@ -18,7 +18,7 @@ use rdask_launcher::descendants::WORKER_MARK;
 use rdask_launcher::programs::{ProgramError, find_program};
 use rdask_launcher::scratch::TaskFolder;
 use rdask_launcher::signals;
-use rdask_launcher::spawn::{TaskCommand, TaskProcess, kill_task};
+use rdask_launcher::spawn::{Sweeper, TaskCommand, TaskProcess, kill_task};
 use rdask_store::{Header, Sealed, Store};
 use std::ffi::OsStr;
 use std::fmt;
@@ -110,29 +110,55 @@ impl Control {
 #[derive(Debug)]
 pub(crate) struct Programs {
     folder: TaskFolder,
-    /// Made with the first command; holds the lock of the folder.
-    made: Mutex<Option<Option<File>>>,
+    /// The worker that a process of its own sweeps after; none: nobody does.
+    swept: Option<String>,
+    /// Made with the first command.
+    made: Mutex<Option<Made>>,
     /// Where what they print goes; none: nowhere.
     log: Option<TaskLog>,
     /// CPUs of all seats of the worker, for a task with several slots; empty: not bound.
     cpus: Vec<u32>,
 }
 
+/// What stands behind the folder.
+#[derive(Debug)]
+struct Made {
+    /// Says to others that its worker lives.
+    _lock: Option<File>,
+    _sweeper: Option<Sweeper>,
+}
+
 impl Programs {
-    pub(crate) fn new(folder: TaskFolder, log: Option<TaskLog>, cpus: Vec<u32>) -> Self {
-        Self { folder, made: Mutex::new(None), log, cpus }
+    /// Nothing is made yet. What they print goes nowhere without `of_worker`.
+    pub(crate) fn new(folder: TaskFolder) -> Self {
+        Self { folder, swept: None, made: Mutex::new(None), log: None, cpus: Vec::new() }
+    }
+
+    /// For a worker process: its name, its log, and the CPUs of all its seats.
+    pub(crate) fn of_worker(mut self, name: &str, log: TaskLog, cpus: Vec<u32>) -> Self {
+        (self.swept, self.log, self.cpus) = (Some(name.to_owned()), Some(log), cpus);
+        self
     }
 
     /// A fresh folder for one run.
     fn place(&self, task: TaskId, run_id: RunId) -> Result<Place, TaskError> {
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         if made.is_none() {
-            let lock = self.folder.make().map_err(|error| fault("OSError", error.to_string()))?;
-            *made = Some(lock);
+            *made = Some(self.make()?);
         }
         let path = self.folder.path().join(format!("{}-{}", task.0, run_id.0));
         DirBuilder::new().mode(0o700).create(&path).map_err(|error| io_error(&error, &path))?;
         Ok(Place { path })
+    }
+
+    fn make(&self) -> Result<Made, TaskError> {
+        let lock = self.folder.make().map_err(|error| fault("OSError", error.to_string()))?;
+        let sweeper = self.swept.as_ref().map(|name| Sweeper::start(name, self.folder.path()));
+        let sweeper = sweeper.transpose().unwrap_or_else(|error| {
+            tracing::warn!(%error, "nothing sweeps after this worker when its supervisor is killed");
+            None
+        });
+        Ok(Made { _lock: lock, _sweeper: sweeper })
     }
 }
 
@@ -221,8 +247,54 @@ pub(super) fn run(
     asked: &Asked<'_>,
     around: &Surroundings,
 ) -> Result<Sealed, TaskError> {
-    let spec = &*command.spec;
     let began = (SystemTime::now(), Instant::now());
+    let ran = carry_out(command, asked, around, began.1);
+    if let Some(log) = &around.programs.log {
+        let captured = command.spec.capture == Capture::Stdout;
+        let added = log.add(&Ended {
+            key: &command.key,
+            attempt: asked.attempt,
+            began: began.0,
+            seconds: began.1.elapsed().as_secs_f64(),
+            end: match &ran {
+                Ok(ran) => ran.end.to_string(),
+                Err(error) => format!("not started: {}", error.message),
+            },
+            stdout: ran.as_ref().ok().map(|ran| &ran.stdout).filter(|_| !captured),
+            stderr: ran.as_ref().ok().map(|ran| &ran.stderr),
+        });
+        if let Err(error) = added {
+            tracing::warn!(key = command.key, %error, "what a task printed is not in the log");
+        }
+    }
+    let Ran { place, stdout, stderr, end } = ran?;
+    if end != End::Exited(ExitStatus::default()) {
+        return Err(failure(&command.spec.argv[0], end, asked.timeout_ns, &stderr));
+    }
+    let captured = match &command.spec.capture {
+        Capture::Nothing => return sealed(&around.store, asked.priority, 0, |_| Ok(())),
+        Capture::Stdout => (stdout, PathBuf::from("standard output")),
+        Capture::File(name) => left_behind(&place.path, name)?,
+    };
+    take(captured, &around.store, asked.priority)
+}
+
+/// A program that has ended, and what it left.
+struct Ran {
+    place: Place,
+    stdout: File,
+    stderr: File,
+    end: End,
+}
+
+/// Gives a program its inputs, starts it and waits for its end.
+fn carry_out(
+    command: &CommandRun,
+    asked: &Asked<'_>,
+    around: &Surroundings,
+    began: Instant,
+) -> Result<Ran, TaskError> {
+    let spec = &*command.spec;
     let program = program_of(spec, &around.working_directory)?;
     let place = around.programs.place(asked.task, asked.run_id)?;
     for (name, input) in &spec.files {
@@ -230,46 +302,22 @@ pub(super) fn run(
     }
     let stdin = spec.stdin.map(|input| place.stdin(input_of(asked, input)?)).transpose()?;
     let (stdout, stderr) = (place.unnamed("out")?, place.unnamed("err")?);
-    let end = carry_out(
-        command,
-        asked,
-        around,
-        Streams {
-            program: &program,
-            folder: &place.path,
-            stdin,
-            stdout: &stdout,
-            stderr: &stderr,
-            // A moment that no clock reaches is no deadline.
-            deadline: (asked.timeout_ns != 0)
-                .then(|| began.1.checked_add(Duration::from_nanos(asked.timeout_ns)))
-                .flatten(),
-        },
-    )?;
-    if let Some(log) = &around.programs.log {
-        let captured = spec.capture == Capture::Stdout;
-        let added = log.add(&Ended {
-            key: &command.key,
-            attempt: asked.attempt,
-            began: began.0,
-            seconds: began.1.elapsed().as_secs_f64(),
-            end: end.to_string(),
-            stdout: (!captured).then_some(&stdout),
-            stderr: &stderr,
-        });
-        if let Err(error) = added {
-            tracing::warn!(key = command.key, %error, "what a task printed is not in the log");
-        }
-    }
-    if end != End::Exited(ExitStatus::default()) {
-        return Err(failure(&spec.argv[0], end, asked.timeout_ns, &stderr));
-    }
-    let captured = match &spec.capture {
-        Capture::Nothing => return sealed(&around.store, asked.priority, 0, |_| Ok(())),
-        Capture::Stdout => (stdout, PathBuf::from("standard output")),
-        Capture::File(name) => left_behind(&place.path, name)?,
+    let streams =
+        Streams { program: &program, folder: &place.path, stdin, stdout: &stdout, stderr: &stderr };
+    let Some(process) = start(command, asked, around, streams)? else {
+        return Ok(Ran { place, stdout, stderr, end: End::Cancelled });
     };
-    take(captured, &around.store, asked.priority)
+    // A moment that no clock reaches is no deadline.
+    let limit = Some(Duration::from_nanos(asked.timeout_ns)).filter(|limit| !limit.is_zero());
+    let waited = process.wait_until(limit.and_then(|limit| began.checked_add(limit)));
+    let lost = |error: io::Error| fault("OSError", format!("the program was lost: {error}"));
+    let status = command.control.reap(process).map_err(lost)?;
+    let end = match (command.control.is_cancelled(), waited.map_err(lost)?) {
+        (true, _) => End::Cancelled,
+        (false, false) => End::TimedOut,
+        (false, true) => End::Exited(status),
+    };
+    Ok(Ran { place, stdout, stderr, end })
 }
 
 /// What a program is connected to.
@@ -279,16 +327,15 @@ struct Streams<'a> {
     stdin: Option<File>,
     stdout: &'a File,
     stderr: &'a File,
-    deadline: Option<Instant>,
 }
 
-/// Starts the program and waits for its end.
-fn carry_out(
+/// Starts the program; none when it was cancelled before.
+fn start(
     command: &CommandRun,
     asked: &Asked<'_>,
     around: &Surroundings,
     streams: Streams<'_>,
-) -> Result<End, TaskError> {
+) -> Result<Option<TaskProcess>, TaskError> {
     let spec = &*command.spec;
     let (threads, attempt) = (asked.threads.to_string(), asked.attempt.to_string());
     let worker = std::process::id().to_string();
@@ -313,16 +360,7 @@ fn carry_out(
         stderr: streams.stderr.try_clone().map_err(refused)?,
         cpus: if asked.threads > 1 { &around.programs.cpus } else { &[] },
     });
-    let Some(process) = started.map_err(refused)? else { return Ok(End::Cancelled) };
-    let waited = process.wait_until(streams.deadline);
-    let in_time = matches!(waited, Ok(true));
-    let status = command.control.reap(process).map_err(refused)?;
-    waited.map_err(refused)?;
-    Ok(match (command.control.is_cancelled(), in_time) {
-        (true, _) => End::Cancelled,
-        (false, false) => End::TimedOut,
-        (false, true) => End::Exited(status),
-    })
+    started.map_err(refused)
 }
 
 fn program_of(spec: &CommandSpec, folder: &Path) -> Result<PathBuf, TaskError> {

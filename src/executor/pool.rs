@@ -243,7 +243,7 @@ mod tests {
         let options =
             PoolOptions { seats, spin: Duration::ZERO, bind: Box::new(|_| {}), note, report };
         let working_directory = Path::new(".").into();
-        let programs = Programs::new(TaskFolder::of("t".as_ref(), "", 0, ""), None, Vec::new());
+        let programs = Programs::new(TaskFolder::at("unused".into()));
         let store = Store::new(0);
         let around = Surroundings { store, rank: 3, working_directory, programs };
         Pool::start(options, around).unwrap()

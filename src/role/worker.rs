@@ -181,7 +181,8 @@ impl<'a> WorkerPlace<'a> {
         let (job, name) = (start.job_id.clone(), self.slot.name.clone());
         let log = TaskLog::new(logs, job, name, start.host.clone());
         let bound = self.slot.threads.iter().filter(|_| self.slot.bound);
-        Programs::new(folder, Some(log), bound.flat_map(|it| it.cpus.clone()).collect())
+        let cpus = bound.flat_map(|it| it.cpus.clone()).collect();
+        Programs::new(folder).of_worker(&self.slot.name, log, cpus)
     }
 
     fn registration(&self, addresses: Vec<String>) -> anyhow::Result<WorkerRegistration> {

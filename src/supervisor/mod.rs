@@ -23,7 +23,7 @@ use child::Child;
 use rdask_core::messages::{FromNanny, ToNanny};
 use rdask_launcher::bootstrap::Job;
 use rdask_launcher::control::{FromChild, Start, ToChild};
-use rdask_launcher::descendants;
+use rdask_launcher::descendants::{self, Within};
 use rdask_launcher::limits;
 use rdask_launcher::nanny::{CLOSE_GRACE, Ending, Nanny, NannyEvent, NannyInstruction};
 use rdask_launcher::roles::{RankPlan, Role, WorkerSlot};
@@ -373,7 +373,8 @@ impl Supervisor {
         let folder = task_folder(&self.job, scratch, &self.plan.workers[slot]);
         // Without the folder it has started no program.
         if folder.path().exists() {
-            descendants::kill_tasks_of(pid);
+            let job_id = &self.job.bootstrap.job_id;
+            descendants::kill_tasks_of(pid, job_id, Within::Descendants);
             folder.remove();
         }
     }

@@ -43,7 +43,7 @@ pub struct Record {
     pub began: f64,
     /// How long it took.
     pub seconds: f64,
-    /// Its end in words: `exit code 0`, `signal KILL`, `timeout`, `cancelled`.
+    /// Its end in words: `exit code 0`, `signal SIGKILL`, `timeout`, `cancelled`, `not started: …`.
     pub end: String,
     /// Where standard output begins in the log; standard error follows it.
     pub offset: u64,
@@ -83,10 +83,10 @@ pub(crate) struct Ended<'a> {
     pub seconds: f64,
     /// Its end in words.
     pub end: String,
-    /// What it printed; none: that is the result.
+    /// What it printed; none: that is the result, or it did not start.
     pub stdout: Option<&'a File>,
-    /// What it complained about.
-    pub stderr: &'a File,
+    /// What it complained about; none: it did not start.
+    pub stderr: Option<&'a File>,
 }
 
 impl TaskLog {
@@ -126,7 +126,9 @@ impl TaskLog {
         if let Some(stdout) = ended.stdout {
             record.stdout = copy(stdout, log)?;
         }
-        record.stderr = copy(ended.stderr, log)?;
+        if let Some(stderr) = ended.stderr {
+            record.stderr = copy(stderr, log)?;
+        }
         log.write_all(b"\n")?;
         let mut line = serde_json::to_vec(&record)?;
         line.push(b'\n');
@@ -239,7 +241,7 @@ mod tests {
                 seconds: 0.5,
                 end: "exit code 1".to_owned(),
                 stdout: stdout.as_ref(),
-                stderr: &stderr,
+                stderr: Some(&stderr),
             })
             .unwrap();
         };
