@@ -28,6 +28,7 @@ pub mod run;
 mod run_local;
 mod scheduler;
 pub mod supervisor;
+pub mod sweep;
 pub mod task_log;
 pub mod user_error;
 mod worker;

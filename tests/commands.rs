@@ -42,7 +42,8 @@ fn results_flow_from_program_to_program() {
     let sum = "cat a d/b d/c /dev/stdin | { s=0; while read n; do s=$((s + n)); done; echo $s; } \
                > result; echo ignored; rm a";
     let files = json!({"a": 0, "d/b": 1, "d/c": 1});
-    let run = json!({"command": ["sh", "-c", sum], "files": files, "stdin": 2, "capture": "result"});
+    let run =
+        json!({"command": ["sh", "-c", sum], "files": files, "stdin": 2, "capture": "result"});
     tasks.push(task("sum", run, &["n-9", "n-4", "n-0"]));
     tasks.push(task("nothing", json!({"command": ["echo", "heard by nobody"]}), &[]));
     let case = Case::new(&graph(tasks, &["n-9", "sum", "nothing"]));
@@ -61,17 +62,15 @@ fn arrays_reach_a_program_as_npy() {
                   assert a.dtype == 'f8' and a.shape == (5, 4) and b.dtype == 'i4', (a, b); \
                   np.save('out.npy', a.sum(axis=0) * b); np.save(sys.stdout.buffer, a)";
     let program = python.program().to_str().unwrap();
-    let arange = |count: u32, dtype: &str| {
-        json!({"kernel": "arange", "start": 0, "step": 1, "count": count, "dtype": dtype})
-    };
+    let arange = |count: u32, dtype: &str| json!({"kernel": "arange", "start": 0, "step": 1, "count": count, "dtype": dtype});
     let run = |capture: &str| {
         json!({"command": [program, "-c", script], "stdin": 0, "files": {"in/b.npy": 1},
                "capture": capture})
     };
     let tasks = vec![
-        task("flat", arange(20, "f64"), &[]),
-        task("a", json!({"kernel": "reshape", "shape": [5, 4]}), &["flat"]),
+        task("column", json!({"kernel": "full", "shape": [5, 1], "dtype": "f64", "value": 0}), &[]),
         task("b", arange(4, "i32"), &[]),
+        task("a", json!({"kernel": "map", "expr": "a + b"}), &["column", "b"]),
         task("file", run("out.npy"), &["a", "b"]),
         task("stdout", run("stdout"), &["a", "b"]),
     ];
@@ -82,9 +81,10 @@ fn arrays_reach_a_program_as_npy() {
         let eights = bytes[begin..].chunks_exact(8);
         eights.map(|eight| f64::from_le_bytes(eight.try_into().unwrap())).collect()
     };
-    // Column j of a holds j, j + 4, …, j + 16: its sum is 5 j + 40, times j.
-    assert_eq!(npy(&bytes(&case, "file")), [0.0, 45.0, 100.0, 165.0]);
-    assert_eq!(npy(&bytes(&case, "stdout")), (0..20).map(f64::from).collect::<Vec<_>>());
+    // Column j of a holds j five times: its sum is 5 j, times j.
+    assert_eq!(npy(&bytes(&case, "file")), [0.0, 5.0, 20.0, 45.0]);
+    let rows = (0..20).map(|at| f64::from(at % 4));
+    assert_eq!(npy(&bytes(&case, "stdout")), rows.collect::<Vec<_>>());
 }
 
 #[test]
@@ -217,7 +217,6 @@ fn a_run_that_nobody_waits_for_ends_with_the_job() {
     // The first failure ends the job while the other program would sleep on.
     let tasks = vec![shell("fails", "exit 1", &[]), shell("sleeps", "sleep 300", &[])];
     let case = Case::new(&graph(tasks, &["fails", "sleeps"]));
-    let outcome =
-        Start::new(Launcher::Local).args(case.args()).args(["--threads", "2"]).finish();
+    let outcome = Start::new(Launcher::Local).args(case.args()).args(["--threads", "2"]).finish();
     assert_eq!(outcome.expect_code(1).signal, None);
 }

@@ -4,7 +4,7 @@ use super::{Request, endpoint, runtime, server_id};
 use crate::clock::Clock;
 use crate::executor::{Note, Programs, Run, Seat};
 use crate::scheduler::Inbox;
-use crate::task_log::{self, TaskLog};
+use crate::task_log::TaskLog;
 use crate::worker::{Worker, WorkerSetup};
 use anyhow::Context;
 use rdask_core::config::Config;
@@ -177,7 +177,7 @@ impl<'a> WorkerPlace<'a> {
     fn programs(&self) -> Programs {
         let (start, options) = (self.start, &self.request.options);
         let folder = TaskFolder::of(&start.scratch, &start.job_id, start.rank, &self.slot.name);
-        let logs = options.log_dir.clone().unwrap_or_else(|| options.output.join(task_log::FOLDER));
+        let logs = options.task_logs.clone();
         let (job, name) = (start.job_id.clone(), self.slot.name.clone());
         let log = TaskLog::new(logs, job, name, start.host.clone());
         let bound = self.slot.threads.iter().filter(|_| self.slot.bound);

@@ -34,6 +34,8 @@ pub(crate) enum Delivery {
 pub(crate) struct FolderOptions {
     /// Where it is, absolute.
     pub path: PathBuf,
+    /// Where results end up, as users are told.
+    pub results: PathBuf,
     /// Results of another graph may be replaced.
     pub overwrite: bool,
     /// When results are synced.
@@ -220,7 +222,7 @@ impl Driver {
     /// Where results go, for messages; empty when they stay in memory.
     pub(super) fn output_folder(&self) -> String {
         match &self.options.delivery {
-            Delivery::Folder(folder) => folder.path.display().to_string(),
+            Delivery::Folder(folder) => folder.results.display().to_string(),
             Delivery::Keep => String::new(),
         }
     }

@@ -165,9 +165,10 @@ impl Record {
     #[must_use]
     pub fn heading(&self) -> String {
         format!(
-            "==== {} attempt {} on worker {} ({}) at {}: {} after {:.3} s\n",
+            "==== {} attempt {} of job {} on worker {} ({}) at {}: {} after {:.3} s\n",
             self.key,
-            self.attempt + 1,
+            self.attempt.saturating_add(1),
+            self.job,
             self.worker,
             self.host,
             utc(self.began),
@@ -262,8 +263,8 @@ mod tests {
         let texts: Vec<_> = attempts.iter().map(|it| it.read().unwrap()).collect();
         assert_eq!(texts, [(b"out\n".to_vec(), b"err\n".to_vec()), (vec![], b"again".to_vec())]);
         assert_eq!(attempts[1].record.attempt, 1);
-        let heading = "==== a attempt 2 on worker 1 (here) at 1970-01-01 00:00:00 UTC: \
-                       exit code 1 after 0.500 s\n";
+        let heading = "==== a attempt 2 of job j on worker 1 (here) at 1970-01-01 00:00:00 \
+                       UTC: exit code 1 after 0.500 s\n";
         assert_eq!(attempts[1].record.heading(), heading);
         assert_eq!(logs.of("b").len(), 1);
         assert_eq!(logs.nearest("bb").as_deref(), Some("b"));

@@ -55,6 +55,11 @@ impl TaskLogs {
         self.attempts.iter().filter(|attempt| attempt.record.key == key).collect()
     }
 
+    /// Every attempt of every key, the oldest first.
+    pub fn records(&self) -> impl Iterator<Item = &Record> {
+        self.attempts.iter().map(|attempt| &attempt.record)
+    }
+
     /// Number of different keys.
     #[must_use]
     pub fn key_count(&self) -> usize {
