@@ -4,7 +4,7 @@ use super::command::CommandJson;
 use super::compact_object;
 use super::decimal::write_scaled;
 use super::import::{RESOURCE_DIGITS, SECOND_DIGITS};
-use super::params::ToJson;
+use super::params::{ObjectToJson, ToJson};
 use rdask_core::graph::{ArrayOutput, Attributes, Graph, Outputs, RunSpec};
 use rdask_core::ids::TaskId;
 use serde::Serialize;
@@ -111,6 +111,13 @@ fn write_run(spec: &RunSpec, out: &mut impl Write) -> io::Result<()> {
             for (name, value) in params {
                 field(name, &ToJson(value), out)?;
             }
+            out.write_all(b"}")
+        }
+        RunSpec::Plugin { path, symbol, params } => {
+            out.write_all(b"{\"plugin\": ")?;
+            json(path, out)?;
+            field("symbol", symbol, out)?;
+            field("params", &ObjectToJson(params), out)?;
             out.write_all(b"}")
         }
         RunSpec::Command(command) => json(&CommandJson(command), out),

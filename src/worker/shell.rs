@@ -459,16 +459,15 @@ impl Shell {
             traceback: String::new(),
         };
         let run_spec = self.specs.get(spec.index()).and_then(Option::as_deref);
-        let known = match run_spec {
-            None => return Err(unusable("its run spec did not reach the worker whole".to_owned())),
-            Some(RunSpec::Kernel { name, params }) => {
-                let kernel = kernels::parse(name, params, inputs);
-                Known::Kernel(Arc::new(kernel.map_err(|error| unusable(error.to_string()))?))
-            }
-            Some(RunSpec::Command(command)) => {
-                command.check(inputs).map_err(|error| unusable(error.to_string()))?;
-                Known::Command(Arc::new((**command).clone()))
-            }
+        let Some(run_spec) = run_spec else {
+            return Err(unusable("its run spec did not reach the worker whole".to_owned()));
+        };
+        let kernel = kernels::of_spec(run_spec, inputs);
+        let kernel = kernel.map_err(|error| unusable(error.to_string()))?;
+        let known = match (kernel, run_spec) {
+            (Some(kernel), _) => Known::Kernel(Arc::new(kernel)),
+            (None, RunSpec::Command(command)) => Known::Command(Arc::new((**command).clone())),
+            (None, _) => return Err(unusable("nothing can run its run spec".to_owned())),
         };
         self.known.insert((spec, inputs), known.clone());
         Ok(known)
