@@ -20,5 +20,6 @@ mod plugins;
 mod readme;
 mod schemas;
 mod support;
+mod sweep;
 mod tidy;
 mod topology;

@@ -105,6 +105,13 @@ impl TaskFolder {
         &self.path
     }
 
+    /// Whether it is there, and a folder of this user.
+    #[must_use]
+    pub fn is_ours(&self) -> bool {
+        fs::symlink_metadata(&self.path)
+            .is_ok_and(|meta| meta.is_dir() && meta.uid() == rustix::process::geteuid().as_raw())
+    }
+
     /// Makes it, with mode 0700; it is there until the lock is dropped and it is removed.
     ///
     /// # Errors
@@ -125,8 +132,7 @@ impl TaskFolder {
     /// may still be writing, and between fork and exec they hold the lock.
     pub fn remove(&self) {
         for _ in 0..TRIES {
-            let Ok(meta) = fs::symlink_metadata(&self.path) else { return };
-            if !meta.is_dir() || meta.uid() != rustix::process::geteuid().as_raw() {
+            if !self.is_ours() {
                 return;
             }
             let removed = match lock_of_stale(&self.path) {

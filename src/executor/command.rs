@@ -4,13 +4,14 @@
 //!   inputs ─▶ stdin, files ─▶ program ─▶ stdout | file ─▶ store
 //!                                └─────▶ stderr, stdout ─▶ task log
 //! ```
-//! Standard streams are files without a name in the folder of tasks, not pipes: nothing has to be
-//! fed or emptied while the program runs, and a process that it leaves behind blocks nobody.
+//! Standard streams are files beside the folder, not pipes: nothing has to be fed or emptied while
+//! the program runs, a process that it leaves behind blocks nobody, and what it has printed is there
+//! when its worker dies.
 //! Invariant: when `run` returns, the program's group is dead and its folder removed.
 
 use super::Surroundings;
 use crate::kernels::npy_header;
-use crate::task_log::{Ended, TaskLog};
+use crate::task_log::{self, ABOUT, Begun, Ended, STDERR, STDOUT, TaskLog};
 use rdask_core::graph::{Capture, CommandSpec};
 use rdask_core::ids::{RunId, TaskId};
 use rdask_core::messages::TaskError;
@@ -31,6 +32,8 @@ use std::process::ExitStatus;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
+/// Ending of the file that a program reads; the others are the log's.
+const STDIN: &str = "in";
 /// Of standard error an error quotes at most this much, from its end, bytes.
 const QUOTED_BYTES: u64 = 4096;
 
@@ -172,27 +175,30 @@ impl Drop for Programs {
     }
 }
 
-/// The folder of one run; removed when dropped.
+/// The folder of one run and the streams beside it; removed when dropped.
 struct Place {
     path: PathBuf,
 }
 
 impl Place {
-    /// A file beside the folder, whose name is gone at once.
-    fn unnamed(&self, ending: &str) -> Result<File, TaskError> {
+    /// A file beside the folder, in which a stream goes.
+    fn stream(&self, ending: &str) -> Result<File, TaskError> {
         let path = self.path.with_extension(ending);
-        let open = || {
-            let file =
-                File::options().read(true).write(true).append(true).create_new(true).open(&path)?;
-            fs::remove_file(&path)?;
-            Ok(file)
-        };
-        open().map_err(|error| io_error(&error, &path))
+        let opened = File::options().read(true).append(true).create_new(true).open(&path);
+        opened.map_err(|error| io_error(&error, &path))
+    }
+
+    /// Says whose streams these are, in case that the worker dies.
+    fn announce(&self, begun: &Begun) -> Result<(), TaskError> {
+        let path = self.path.with_extension(ABOUT);
+        let text = serde_json::to_vec(begun).map_err(io::Error::from);
+        let written = text.and_then(|text| fs::write(&path, text));
+        written.map_err(|error| io_error(&error, &path))
     }
 
     /// The bytes of an input as standard input.
     fn stdin(&self, input: &Sealed) -> Result<File, TaskError> {
-        let mut file = self.unnamed("in")?;
+        let mut file = self.stream(STDIN)?;
         let written = write_input(input, &mut file).and_then(|()| file.seek(SeekFrom::Start(0)));
         written.map_err(|error| io_error(&error, &self.path))?;
         Ok(file)
@@ -213,6 +219,10 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
+        for ending in [ABOUT, STDOUT, STDERR, STDIN] {
+            // Not all of them are there when the program was not started.
+            let _removed = fs::remove_file(self.path.with_extension(ending)).is_ok();
+        }
         if let Err(error) = fs::remove_dir_all(&self.path) {
             tracing::debug!(path = %self.path.display(), %error, "folder of a command not removed");
         }
@@ -301,7 +311,15 @@ fn carry_out(
         place.file(name, input_of(asked, *input)?)?;
     }
     let stdin = spec.stdin.map(|input| place.stdin(input_of(asked, input)?)).transpose()?;
-    let (stdout, stderr) = (place.unnamed("out")?, place.unnamed("err")?);
+    let (stdout, stderr) = (place.stream(STDOUT)?, place.stream(STDERR)?);
+    if around.programs.log.is_some() {
+        place.announce(&Begun {
+            key: command.key.clone(),
+            attempt: asked.attempt,
+            began: task_log::seconds_of(SystemTime::now()),
+            captured: spec.capture == Capture::Stdout,
+        })?;
+    }
     let streams =
         Streams { program: &program, folder: &place.path, stdin, stdout: &stdout, stderr: &stderr };
     let Some(process) = start(command, asked, around, streams)? else {

@@ -20,6 +20,8 @@ pub use launch::{Accepted, Outcome, expected_rank, launch};
 
 use crate::nanny::{Link, LinkEvent};
 use crate::output::forget_verdict;
+use crate::role::Request;
+use crate::task_log::{self, TaskLog};
 use child::Child;
 use rdask_core::ids::TaskId;
 use rdask_core::messages::{FromNanny, ToNanny};
@@ -116,9 +118,31 @@ pub(crate) struct Supervisor {
     events: (mpsc::Sender<Event>, mpsc::Receiver<Event>),
 }
 
-/// Where the programs of a worker's tasks run.
-fn task_folder(job: &Job, scratch: &Path, worker: &WorkerSlot) -> TaskFolder {
-    TaskFolder::of(scratch, &job.bootstrap.job_id, job.rank, &worker.name)
+/// What the programs of a worker's tasks leave when it dies.
+struct WorkerTasks {
+    folder: TaskFolder,
+    /// None: nobody reads what they printed.
+    log: Option<TaskLog>,
+}
+
+impl WorkerTasks {
+    fn of(job: &Job, scratch: &Path, worker: &WorkerSlot) -> Self {
+        let (job_id, name) = (&job.bootstrap.job_id, &worker.name);
+        let request: Option<Request> = serde_json::from_str(&job.bootstrap.options).ok();
+        let log = request.map(|request| {
+            let (host, logs) = (job.facts.host.clone(), request.options.task_logs);
+            TaskLog::new(logs, job_id.clone(), name.clone(), host)
+        });
+        Self { folder: TaskFolder::of(scratch, job_id, job.rank, name), log }
+    }
+
+    /// Keeps what they printed and removes the rest.
+    fn clear(&self) {
+        if let Some(log) = self.log.as_ref().filter(|_| self.folder.is_ours()) {
+            task_log::rescue(self.folder.path(), log);
+        }
+        self.folder.remove();
+    }
 }
 
 impl Supervisor {
@@ -377,12 +401,11 @@ impl Supervisor {
     /// Ends and removes what the programs of a worker's tasks have left.
     fn sweep_after(&self, slot: usize, pid: i32) {
         let Ok(scratch) = &self.scratch else { return };
-        let folder = task_folder(&self.job, scratch, &self.plan.workers[slot]);
+        let tasks = WorkerTasks::of(&self.job, scratch, &self.plan.workers[slot]);
         // Without the folder it has started no program.
-        if folder.path().exists() {
-            let job_id = &self.job.bootstrap.job_id;
-            descendants::kill_tasks_of(pid, job_id, Within::Descendants);
-            folder.remove();
+        if tasks.folder.is_ours() {
+            descendants::kill_tasks_of(pid, &self.job.bootstrap.job_id, Within::Descendants);
+            tasks.clear();
         }
     }
 

@@ -16,7 +16,7 @@ use std::fs::File;
 use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Folder of the logs inside the output folder.
 pub const FOLDER: &str = "logs";
@@ -89,6 +89,55 @@ pub(crate) struct Ended<'a> {
     pub stderr: Option<&'a File>,
 }
 
+/// What stands beside the streams of a program that runs, for whoever finds them when its worker is
+/// gone: `NAME.about` beside `NAME.out` and `NAME.err`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Begun {
+    /// The task.
+    pub key: String,
+    /// Runs before it.
+    pub attempt: u32,
+    /// When it began, seconds since 1970 UTC.
+    pub began: f64,
+    /// Standard output would have been the result.
+    pub captured: bool,
+}
+
+/// Endings of those three files.
+pub(crate) const ABOUT: &str = "about";
+pub(crate) const STDOUT: &str = "out";
+pub(crate) const STDERR: &str = "err";
+
+/// Adds what programs had printed when their worker died, which ran them in `folder`.
+pub(crate) fn rescue(folder: &Path, log: &TaskLog) {
+    let Ok(entries) = std::fs::read_dir(folder) else { return };
+    for path in entries.flatten().map(|entry| entry.path()) {
+        if path.extension().is_none_or(|ending| ending != ABOUT) {
+            continue;
+        }
+        if let Err(error) = rescue_one(&path, log) {
+            tracing::warn!(path = %path.display(), %error, "what a task printed is not in the log");
+        }
+    }
+}
+
+fn rescue_one(about: &Path, log: &TaskLog) -> io::Result<()> {
+    let begun: Begun = serde_json::from_slice(&std::fs::read(about)?)?;
+    let since = Duration::try_from_secs_f64(begun.began).unwrap_or_default();
+    let began = UNIX_EPOCH + since;
+    let stdout = File::open(about.with_extension(STDOUT))?;
+    let stderr = File::open(about.with_extension(STDERR))?;
+    log.add(&Ended {
+        key: &begun.key,
+        attempt: begun.attempt,
+        began,
+        seconds: began.elapsed().unwrap_or_default().as_secs_f64(),
+        end: "killed with its worker".to_owned(),
+        stdout: (!begun.captured).then_some(&stdout),
+        stderr: Some(&stderr),
+    })
+}
+
 impl TaskLog {
     /// A log in `folder`, which is made with the first record.
     pub(crate) fn new(folder: PathBuf, job: String, worker: String, host: String) -> Self {
@@ -105,7 +154,7 @@ impl TaskLog {
             Some(files) => files,
             empty => empty.insert(self.open()?),
         };
-        let began = ended.began.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+        let began = seconds_of(ended.began);
         let mut record = Record {
             key: ended.key.to_owned(),
             attempt: ended.attempt,
@@ -148,6 +197,11 @@ impl TaskLog {
         }
         Ok(Files { log, index })
     }
+}
+
+/// Seconds since 1970 UTC.
+pub(crate) fn seconds_of(moment: SystemTime) -> f64 {
+    moment.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
 }
 
 fn path(folder: &Path, worker: &str, ending: &str) -> PathBuf {
