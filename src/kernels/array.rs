@@ -79,6 +79,16 @@ impl Output {
         Ok(Self { writing, dtype, shape })
     }
 
+    /// The element type.
+    pub(super) fn dtype(&self) -> DType {
+        self.dtype
+    }
+
+    /// Length of each axis.
+    pub(super) fn shape(&self) -> Vec<usize> {
+        self.shape.iter().map(|length| *length as usize).collect()
+    }
+
     /// The bytes, to write.
     pub(super) fn bytes_mut(&mut self) -> &mut [u8] {
         self.writing.bytes_mut()

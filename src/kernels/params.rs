@@ -55,6 +55,11 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Whether the value is written as `null`, where that means something else than nothing.
+    pub(super) fn is_null(&self, name: &str) -> bool {
+        self.params.iter().any(|(known, value)| known == name && *value == Param::Null)
+    }
+
     /// The value, when there is one.
     pub(super) fn value(&self, name: &str) -> Option<&'a Param> {
         let found = self.params.iter().find(|(known, _)| known == name).map(|(_, value)| value);

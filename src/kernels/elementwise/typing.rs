@@ -336,7 +336,7 @@ impl Typing {
         Ok(self.add(Typed::Binary(function, dtype, x, y), result.unwrap_or(dtype)))
     }
 
-    /// Exponents that numpy computes as square, root and reciprocal.
+    /// Exponents that are products, roots and reciprocals: numpy's, and cubes of reals.
     fn special_power(&mut self, x: Value, y: Value, operator: bool) -> Outcome<Option<usize>> {
         let Value::Strong(base) = x else { return Ok(None) };
         let dtype = self.dtypes[base];
@@ -346,7 +346,7 @@ impl Typing {
             return Ok(power.map(|node| self.narrowed(node)));
         }
         let exponent = match y {
-            Value::Int(value) if value.unsigned_abs() < 3 => value as f64,
+            Value::Int(value) if value.unsigned_abs() < 4 => value as f64,
             Value::Float(value) => value,
             _ => return Ok(None),
         };
@@ -361,6 +361,10 @@ impl Typing {
         }
         let node = if exponent == 2.0 {
             Typed::Binary(Binary::Multiply, dtype, base, base)
+        } else if exponent == 3.0 && kind_of(dtype) == Kind::Float {
+            // Two roundings are within 2 ulp; longer products are not.
+            let square = self.add(Typed::Binary(Binary::Multiply, dtype, base, base), dtype);
+            Typed::Binary(Binary::Multiply, dtype, square, base)
         } else if exponent == 0.5 {
             Typed::Unary(Unary::Sqrt, dtype, base)
         } else if exponent == -1.0 {
@@ -417,7 +421,8 @@ impl Typing {
     }
 }
 
-fn unsupported(name: &str, operands: &[DType]) -> TaskError {
+/// numpy has no such function of these dtypes.
+pub(super) fn unsupported(name: &str, operands: &[DType]) -> TaskError {
     let names: Vec<&str> = operands.iter().map(|dtype| dtype.numpy_name()).collect();
     type_error(format!("'{name}' is not supported for the input types {}", names.join(", ")))
 }
