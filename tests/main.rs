@@ -4,6 +4,7 @@
 mod bad_input;
 mod building;
 mod command_line;
+mod commands;
 mod doctor;
 mod edge_cases;
 mod errors_page;
@@ -24,5 +25,6 @@ mod plugins;
 mod readme;
 mod schemas;
 mod support;
+mod sweep;
 mod tidy;
 mod topology;

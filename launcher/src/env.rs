@@ -531,6 +531,17 @@ fn is_hidden_from_children(name: &str) -> bool {
     PREFIXES.iter().any(|prefix| name.starts_with(prefix)) || NAMES.contains(&name)
 }
 
+/// The id of the job that this process belongs to, as its supervisor named it.
+#[must_use]
+pub fn job_id() -> Option<String> {
+    std::env::var("RDASK_JOB_ID").ok()
+}
+
+/// Where this process looks for programs.
+pub(crate) fn search_path() -> Option<OsString> {
+    std::env::var_os("PATH")
+}
+
 /// A path from the environment; empty counts as absent.
 pub(crate) fn path(name: &str) -> Option<std::path::PathBuf> {
     std::env::var_os(name).filter(|value| !value.is_empty()).map(Into::into)

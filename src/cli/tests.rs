@@ -127,6 +127,16 @@ fn help_of_graph_generate() {
 }
 
 #[test]
+fn help_of_sweep_and_logs() {
+    // The options of a run stand behind those of the sweep, as in `help_of_run`.
+    let sweep = help("sweep");
+    let (own, options) = sweep.split_once("\nOutput:\n").unwrap();
+    let (_, examples) = options.split_once("\nVALUES is").unwrap();
+    let logs = help("logs");
+    insta::assert_snapshot!(format!("{own}\n…\nVALUES is{examples}\n----\n{logs}"));
+}
+
+#[test]
 fn help_of_all_options_and_settings() {
     insta::assert_snapshot!(help::all(Cli::command().term_width(100)));
 }
