@@ -10,6 +10,7 @@
 pub mod cli;
 mod clock;
 pub mod config;
+pub mod doctor;
 mod executor;
 pub mod generate;
 pub mod graph_dot;

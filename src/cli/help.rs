@@ -50,6 +50,14 @@ Examples:
   rdask-hpc topology --allowed 0-7 --json
   rdask-hpc topology --synthetic 'package:2 numa:2 core:8 pu:2' --ranks 5";
 
+/// Below `doctor`.
+pub(super) const DOCTOR: &str = "\
+Examples:
+  rdask-hpc doctor
+  srun -n 1 rdask-hpc doctor                   inside a job its limits are the job's
+  rdask-hpc doctor --json | jq '.findings[] | select(.state != \"found\")'
+
+The exit code is 0 whatever is found.";
 /// Below `sweep`.
 pub(super) const SWEEP: &str = "\
 VALUES is a list such as a,b,c, whose items may be ranges such as 1..100 or 0..90..30 (both

@@ -7,6 +7,7 @@
 //! Data goes to stdout, everything else to stderr. A mistake of the user is `error: … (…)` and
 //! `help: …`, exit code 2. Nothing in the library names this module.
 
+mod doctor;
 #[cfg(test)]
 mod document;
 mod generate;
@@ -69,6 +70,9 @@ enum Command {
     /// Show what would be pinned where, and why
     #[command(after_help = help::TOPOLOGY)]
     Topology(topology::TopologyArgs),
+    /// Show what this machine offers and what is missing, with the remedy
+    #[command(after_help = help::DOCTOR)]
+    Doctor(doctor::DoctorArgs),
     /// Run a command for every combination of parameters
     #[command(
         after_help = help::SWEEP,
@@ -112,6 +116,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Some(Command::Run(args)) => run::run(args),
         Some(Command::Graph(command)) => graph::run(command),
         Some(Command::Topology(args)) => topology::run(args),
+        Some(Command::Doctor(args)) => doctor::run(&args),
         Some(Command::Sweep(args)) => sweep::run(args),
         Some(Command::Logs(args)) => logs::run(args),
         Some(Command::Role(args)) => role::run(&args),

@@ -66,7 +66,7 @@ fn later_options_and_commands_are_refused_by_name() {
         "--walltime=60 graph.bin",
         "run --native graph.bin",
         "serve",
-        "doctor",
+        "simulate",
     ] {
         let words: Vec<OsString> =
             std::iter::once("rdask-hpc").chain(line.split_whitespace()).map(Into::into).collect();
@@ -114,6 +114,11 @@ fn help_of_graph() {
     let parts =
         ["graph", "graph import", "graph export", "graph info", "graph validate", "graph dot"];
     insta::assert_snapshot!(parts.map(help).join("\n----\n"));
+}
+
+#[test]
+fn help_of_doctor() {
+    insta::assert_snapshot!(help("doctor"));
 }
 
 #[test]

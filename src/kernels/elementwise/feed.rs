@@ -5,7 +5,6 @@
 
 use crate::kernels::array::{View, broadcast_strides};
 use crate::kernels::scalar::{Element, fill};
-use crate::kernels::simd;
 use crate::kernels::strided::Walk;
 
 /// Alignment of a block, bytes: a cache line, so that no vector lies across two.
@@ -83,8 +82,6 @@ impl<'a> Feed<'a> {
             Kind::Direct { start, end } => {
                 *start = *end;
                 *end += count * size;
-                let behind = (*end + count * size).min(self.source.len());
-                simd::prefetch(&self.source[*end..behind]);
             }
             Kind::Repeated { .. } => {}
             Kind::Rows { room, rows } => {

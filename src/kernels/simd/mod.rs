@@ -73,6 +73,23 @@ pub(super) fn run<L: Loop>(level: Level, body: L) {
     }
 }
 
+/// As `run`, in two copies only: for loops that wait for memory, which wider vectors leave as they
+/// are.
+#[inline]
+pub(super) fn run_bounded<L: Loop>(level: Level, body: L) {
+    #[cfg(target_arch = "x86_64")]
+    match level.min(*BEST) {
+        Level::Portable => body.run(),
+        // SAFETY: `BEST` says that this machine has all instructions of the level.
+        Level::Avx2 | Level::Avx512 => unsafe { x86::avx2(body) },
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    {
+        let _the_only_one = level;
+        body.run();
+    }
+}
+
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use super::Loop;
@@ -87,23 +104,6 @@ mod x86 {
     pub(super) fn avx512<L: Loop>(body: L) {
         body.run();
     }
-}
-
-/// Bytes of a cache line on the machines that prefetching helps.
-#[cfg(target_arch = "x86_64")]
-const LINE: usize = 64;
-
-/// Asks for memory that is read soon, so that it arrives while something else is computed.
-#[inline]
-pub(super) fn prefetch(bytes: &[u8]) {
-    #[cfg(target_arch = "x86_64")]
-    for line in bytes.chunks(LINE) {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        // SAFETY: prefetching has no effect but on speed, for any address; this one is valid.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast()) };
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _left_to_the_machine = bytes;
 }
 
 #[cfg(test)]
@@ -133,7 +133,6 @@ mod tests {
             let mut values = vec![0.0; 1003];
             run(level, Fill(&mut values, 1.1));
             assert_eq!(values, expected, "{level:?}");
-            prefetch(bytemuck::cast_slice(&values));
         }
     }
 }
