@@ -3,6 +3,7 @@
 //! Plain data. `CommandSpec::check` finds what can be wrong with it before anything runs; nothing
 //! here knows a process or a file. A file name stays inside the task's own folder.
 
+use super::quoted;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::fmt;
@@ -58,7 +59,7 @@ pub enum CommandFault {
         inputs: Inputs,
     },
     /// A file name that leaves the folder, or is none.
-    #[error("{name:?} is not the name of a file inside the task's folder ({field})")]
+    #[error("{} is not the name of a file inside the task's folder ({field})", quoted(name))]
     Outside {
         /// `files` or `capture`.
         field: &'static str,
@@ -66,7 +67,7 @@ pub enum CommandFault {
         name: String,
     },
     /// Two inputs want the same place.
-    #[error("the files {first:?} and {second:?} cannot both be there")]
+    #[error("the files {} and {} cannot both be there", quoted(first), quoted(second))]
     Clash {
         /// One.
         first: String,
@@ -74,13 +75,13 @@ pub enum CommandFault {
         second: String,
     },
     /// Something else than the name of a variable.
-    #[error("{name:?} cannot be the name of a variable (env)")]
+    #[error("{} cannot be the name of a variable (env)", quoted(name))]
     Variable {
         /// The name.
         name: String,
     },
     /// A variable that is given twice.
-    #[error("the variable {name:?} is given twice (env)")]
+    #[error("the variable {} is given twice (env)", quoted(name))]
     VariableTwice {
         /// The name.
         name: String,
@@ -135,7 +136,7 @@ impl CommandSpec {
         let mut names = BTreeSet::new();
         for (name, index) in &self.files {
             stays_inside("files", name)?;
-            known(format!("the file {name:?}"), *index)?;
+            known(format!("the file {}", quoted(name)), *index)?;
             // A name that begins another one would have to be a file and a folder.
             let second = || name.clone();
             let clash = names.iter().find(|other: &&&str| one_holds_the_other(other, name));
@@ -208,7 +209,7 @@ mod tests {
         });
         assert_eq!(right.check(2), Ok(()));
         let fault = right.check(1).unwrap_err().to_string();
-        assert_eq!(fault, "the file \"a.npy\" is to be input 1, but the task has 1 input");
+        assert_eq!(fault, "the file 'a.npy' is to be input 1, but the task has 1 input");
         assert_eq!(
             message(0, |spec| spec.stdin = Some(3)),
             "stdin is to be input 3, but the task has none"
@@ -227,20 +228,23 @@ mod tests {
         for name in ["", "/etc/x", "..", "a/../b", "a//b", "./a", "a/"] {
             assert_eq!(
                 message(0, |spec| spec.capture = Capture::File(name.into())),
-                format!("{name:?} is not the name of a file inside the task's folder (capture)")
+                format!(
+                    "{} is not the name of a file inside the task's folder (capture)",
+                    quoted(name)
+                )
             );
             let files = message(1, |spec| spec.files = vec![(name.into(), 0)]);
             assert!(files.ends_with("(files)"), "{files}");
         }
         assert_eq!(
             message(1, |spec| spec.files = vec![("a/b".into(), 0), ("a".into(), 0)]),
-            "the files \"a/b\" and \"a\" cannot both be there"
+            "the files 'a/b' and 'a' cannot both be there"
         );
         assert_eq!(
             message(0, |spec| spec.env = vec![("A=".into(), String::new())]),
-            "\"A=\" cannot be the name of a variable (env)"
+            "'A=' cannot be the name of a variable (env)"
         );
         let twice = vec![("A".into(), "1".into()), ("A".into(), "2".into())];
-        assert_eq!(message(0, |spec| spec.env = twice), "the variable \"A\" is given twice (env)");
+        assert_eq!(message(0, |spec| spec.env = twice), "the variable 'A' is given twice (env)");
     }
 }
