@@ -8,12 +8,12 @@ use serde_json::{Value, json};
 const CASES: usize = 120;
 
 /// A small generator; the core's is not for tests of other packages.
-struct Chance {
+pub(crate) struct Chance {
     state: u64,
 }
 
 impl Chance {
-    fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self { state: seed }
     }
 
@@ -25,15 +25,15 @@ impl Chance {
         word ^ (word >> 31)
     }
 
-    fn below(&mut self, count: usize) -> usize {
+    pub(crate) fn below(&mut self, count: usize) -> usize {
         (self.word() % count as u64) as usize
     }
 
-    fn one_in(&mut self, count: usize) -> bool {
+    pub(crate) fn one_in(&mut self, count: usize) -> bool {
         self.below(count) == 0
     }
 
-    fn pick<T: Copy>(&mut self, all: &[T]) -> T {
+    pub(crate) fn pick<T: Copy>(&mut self, all: &[T]) -> T {
         all[self.below(all.len())]
     }
 
@@ -42,7 +42,7 @@ impl Chance {
     }
 
     /// A shape, sometimes empty, 0-d or long.
-    fn shape(&mut self) -> Vec<u64> {
+    pub(crate) fn shape(&mut self) -> Vec<u64> {
         if self.one_in(8) {
             return vec![500 + self.below(3000) as u64, 1 + self.below(3) as u64];
         }
@@ -59,7 +59,7 @@ impl Chance {
 
 /// Which numbers stand in an input.
 #[derive(Clone, Copy, PartialEq)]
-enum Fill {
+pub(crate) enum Fill {
     /// Anything, NaN and infinities too.
     Wild,
     /// Finite and of moderate size.
@@ -114,7 +114,7 @@ fn element(chance: &mut Chance, dtype: DType, fill: Fill, bytes: &mut Vec<u8>) {
     }
 }
 
-fn given(chance: &mut Chance, dtype: DType, shape: &[u64], fill: Fill) -> Given {
+pub(crate) fn given(chance: &mut Chance, dtype: DType, shape: &[u64], fill: Fill) -> Given {
     let mut bytes = Vec::new();
     for _ in 0..shape.iter().product() {
         element(chance, dtype, fill, &mut bytes);
@@ -123,16 +123,16 @@ fn given(chance: &mut Chance, dtype: DType, shape: &[u64], fill: Fill) -> Given 
 }
 
 /// A shape that broadcasts with another one.
-fn partner(chance: &mut Chance, shape: &[u64]) -> Vec<u64> {
+pub(crate) fn partner(chance: &mut Chance, shape: &[u64]) -> Vec<u64> {
     let dropped = if shape.is_empty() || !chance.one_in(3) { 0 } else { chance.below(shape.len()) };
     shape[dropped..].iter().map(|length| if chance.one_in(4) { 1 } else { *length }).collect()
 }
 
-fn case(kernel: &'static str, params: Value, inputs: Vec<Given>, class: Class) -> Case {
+pub(crate) fn case(kernel: &'static str, params: Value, inputs: Vec<Given>, class: Class) -> Case {
     Case { kernel, params, inputs, class, extra: Value::Null }
 }
 
-const REALS: [DType; 10] = [
+pub(crate) const REALS: [DType; 10] = [
     DType::I8,
     DType::I16,
     DType::I32,
@@ -194,7 +194,7 @@ fn operators_on_all_pairs_of_dtypes() {
     check(&cases);
 }
 
-fn positive_zeros(input: &mut Given) {
+pub(crate) fn positive_zeros(input: &mut Given) {
     match input.dtype {
         DType::F32 | DType::C64 => input.bytes.chunks_mut(4).for_each(|bytes| {
             if f32::from_ne_bytes(bytes.try_into().unwrap()) == 0.0 {

@@ -11,6 +11,7 @@ mod families;
 mod families_real;
 mod give_up;
 mod kernels;
+mod kernels_elementwise;
 mod kernels_oracle;
 mod kernels_random;
 mod main_job;
