@@ -15,6 +15,7 @@ mod families_real;
 mod give_up;
 mod kernels;
 mod kernels_dtypes;
+mod kernels_elementwise;
 mod kernels_oracle;
 mod kernels_order;
 mod kernels_random;

@@ -97,6 +97,10 @@ def compute(case, xs):
         return evaluate(params["expr"], [widest(x) for x in xs]).astype(plain.dtype), None
     if kernel in reductions.KERNELS:
         return reductions.KERNELS[kernel](kernel, params, xs)
+    if kernel == "clip":
+        # Strings are the floats that JSON lacks.
+        bounds = {name: number(value) for name, value in params.items()}
+        return np.asarray(np.clip(xs[0], bounds.get("min"), bounds.get("max"))), None
     if kernel == "astype":
         return xs[0].astype(DTYPES[params["dtype"]]), None
     if kernel == "matmul":
