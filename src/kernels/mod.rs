@@ -20,6 +20,8 @@ mod random;
 mod reduce;
 mod scalar;
 mod shape;
+mod signal;
+mod stencil;
 mod strided;
 mod table;
 mod testing;

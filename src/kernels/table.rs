@@ -8,7 +8,9 @@ use super::array::View;
 use super::fault::{Outcome, type_error};
 use super::params::{Read, Reader};
 use super::{Context, SpecError};
-use super::{cast, create, elementwise, io, linalg, random, reduce, shape, testing};
+use super::{
+    cast, create, elementwise, io, linalg, random, reduce, shape, signal, stencil, testing,
+};
 use rdask_core::graph::Params;
 use rdask_core::messages::TaskError;
 use rdask_core::nearest::nearest;
@@ -24,6 +26,8 @@ const GROUPS: &[&[Entry]] = &[
     shape::KERNELS,
     reduce::KERNELS,
     linalg::KERNELS,
+    stencil::KERNELS,
+    signal::KERNELS,
     testing::KERNELS,
 ];
 
