@@ -9,6 +9,7 @@
 
 #[cfg(test)]
 mod document;
+mod generate;
 mod graph;
 mod graph_files;
 mod help;

@@ -67,7 +67,6 @@ fn later_options_and_commands_are_refused_by_name() {
         "run --native graph.bin",
         "serve",
         "doctor",
-        "graph generate cholesky -o x",
     ] {
         let words: Vec<OsString> =
             std::iter::once("rdask-hpc").chain(line.split_whitespace()).map(Into::into).collect();
@@ -115,6 +114,11 @@ fn help_of_graph() {
     let parts =
         ["graph", "graph import", "graph export", "graph info", "graph validate", "graph dot"];
     insta::assert_snapshot!(parts.map(help).join("\n----\n"));
+}
+
+#[test]
+fn help_of_graph_generate() {
+    insta::assert_snapshot!(help("graph generate"));
 }
 
 #[test]

@@ -10,6 +10,7 @@ use super::array::{Output, View, with_type};
 use super::fault::Outcome;
 use super::parallel;
 use super::params::{Read, Reader};
+use super::simd::{self, Level, Loop};
 use super::table::{Entry, Inputs, entry, of_one};
 use bytemuck::Pod;
 use num_complex::Complex;
@@ -46,37 +47,54 @@ impl Astype {
 
 /// Converts all elements of `source` into `out`, which has as many.
 pub(super) fn cast(from: DType, source: &[u8], to: DType, out: &mut [u8]) {
+    cast_at(Level::best(), from, source, to, out);
+}
+
+/// Converts with the vector instructions of a level, which changes no bit.
+pub(super) fn cast_at(level: Level, from: DType, source: &[u8], to: DType, out: &mut [u8]) {
     if from == to {
         out.copy_from_slice(source);
         return;
     }
-    with_type!(from, T => cast_from::<T>(source, to, out));
+    with_type!(from, T => cast_from::<T>(level, source, to, out));
 }
 
-fn cast_from<T: Number>(source: &[u8], to: DType, out: &mut [u8]) {
+fn cast_from<T: Number>(level: Level, source: &[u8], to: DType, out: &mut [u8]) {
     let source: &[T] = bytemuck::cast_slice(source);
     match to {
-        DType::Bool => each(source, out, |value| u8::from(value.is_true())),
-        DType::I8 => each(source, out, T::to_i8),
-        DType::I16 => each(source, out, T::to_i16),
-        DType::I32 => each(source, out, T::to_i32),
-        DType::I64 => each(source, out, T::to_i64),
-        DType::U8 => each(source, out, T::to_u8),
-        DType::U16 => each(source, out, T::to_u16),
-        DType::U32 => each(source, out, T::to_u32),
-        DType::U64 => each(source, out, T::to_u64),
-        DType::F32 => each(source, out, T::to_f32),
-        DType::F64 => each(source, out, T::to_f64),
-        DType::C64 => each(source, out, T::to_c64),
-        DType::C128 => each(source, out, T::to_c128),
+        DType::Bool => each(level, source, out, |value| u8::from(value.is_true())),
+        DType::I8 => each(level, source, out, T::to_i8),
+        DType::I16 => each(level, source, out, T::to_i16),
+        DType::I32 => each(level, source, out, T::to_i32),
+        DType::I64 => each(level, source, out, T::to_i64),
+        DType::U8 => each(level, source, out, T::to_u8),
+        DType::U16 => each(level, source, out, T::to_u16),
+        DType::U32 => each(level, source, out, T::to_u32),
+        DType::U64 => each(level, source, out, T::to_u64),
+        DType::F32 => each(level, source, out, T::to_f32),
+        DType::F64 => each(level, source, out, T::to_f64),
+        DType::C64 => each(level, source, out, T::to_c64),
+        DType::C128 => each(level, source, out, T::to_c128),
     }
 }
 
-fn each<T: Copy, U: Pod>(source: &[T], out: &mut [u8], convert: impl Fn(T) -> U) {
-    let out: &mut [U] = bytemuck::cast_slice_mut(out);
-    for (out, value) in out.iter_mut().zip(source) {
-        *out = convert(*value);
+struct Each<'a, T, U, F> {
+    source: &'a [T],
+    out: &'a mut [U],
+    convert: F,
+}
+
+impl<T: Copy, U, F: Fn(T) -> U> Loop for Each<'_, T, U, F> {
+    #[inline(always)]
+    fn run(self) {
+        for (out, value) in self.out.iter_mut().zip(self.source) {
+            *out = (self.convert)(*value);
+        }
     }
+}
+
+fn each<T: Copy, U: Pod>(level: Level, source: &[T], out: &mut [u8], convert: impl Fn(T) -> U) {
+    simd::run(level, Each { source, out: bytemuck::cast_slice_mut(out), convert });
 }
 
 /// A type that stands for a dtype, with its conversions to all others.

@@ -12,6 +12,7 @@ use super::parallel;
 use super::params::{Read, Reader, kind};
 use super::promotion::{Kind, kind_of};
 use super::scalar::{Element, Number};
+use super::simd::{self, Level, Loop};
 use super::table::{Entry, Inputs, entry, of_one};
 use bytemuck::Pod;
 use num_complex::Complex;
@@ -344,13 +345,31 @@ impl<T: Term> Sum<'_, T> {
                 sources[at] = &row[place..place + out.len()];
                 weights[at] = self.weights[done + at];
             }
-            match group.len() {
-                1 => add::<T, 1>(pass == 0, out, &sources, &weights),
-                2 => add::<T, 2>(pass == 0, out, &sources, &weights),
-                3 => add::<T, 3>(pass == 0, out, &sources, &weights),
-                4 => add::<T, 4>(pass == 0, out, &sources, &weights),
-                _ => add::<T, TOGETHER>(pass == 0, out, &sources, &weights),
-            }
+            let count = group.len();
+            simd::run(Level::best(), Pass { starts: pass == 0, count, sources, weights, out });
+        }
+    }
+}
+
+/// One pass over a piece of a row: adds the first `count` terms to the sums.
+struct Pass<'a, T> {
+    starts: bool,
+    count: usize,
+    sources: [&'a [T]; TOGETHER],
+    weights: [T; TOGETHER],
+    out: &'a mut [T],
+}
+
+impl<T: Term> Loop for Pass<'_, T> {
+    #[inline(always)]
+    fn run(self) {
+        let Self { starts, count, sources, weights, out } = self;
+        match count {
+            1 => add::<T, 1>(starts, out, &sources, &weights),
+            2 => add::<T, 2>(starts, out, &sources, &weights),
+            3 => add::<T, 3>(starts, out, &sources, &weights),
+            4 => add::<T, 4>(starts, out, &sources, &weights),
+            _ => add::<T, TOGETHER>(starts, out, &sources, &weights),
         }
     }
 }
@@ -366,21 +385,31 @@ fn add<T: Term, const N: usize>(
     let length = out.len();
     let sources: [&[T]; N] = std::array::from_fn(|at| &sources[at][..length]);
     let weights: [T; N] = std::array::from_fn(|at| weights[at]);
-    let terms = |mut sum: T, from: usize, index: usize| {
-        for at in from..N {
-            sum = sum.plus(weights[at].times(sources[at][index]));
-        }
-        sum
-    };
     if starts {
         for (index, out) in out.iter_mut().enumerate() {
-            *out = terms(weights[0].times(sources[0][index]), 1, index);
+            let first = weights[0].times(sources[0][index]);
+            *out = terms::<T, N>(first, 1, &sources, &weights, index);
         }
     } else {
         for (index, out) in out.iter_mut().enumerate() {
-            *out = terms(*out, 0, index);
+            *out = terms::<T, N>(*out, 0, &sources, &weights, index);
         }
     }
+}
+
+/// The sum with the terms from one on, at one place.
+#[inline(always)]
+fn terms<T: Term, const N: usize>(
+    mut sum: T,
+    from: usize,
+    sources: &[&[T]; N],
+    weights: &[T; N],
+    index: usize,
+) -> T {
+    for at in from..N {
+        sum = sum.plus(weights[at].times(sources[at][index]));
+    }
+    sum
 }
 
 /// Elements that can be weighted and added: integers wrap.

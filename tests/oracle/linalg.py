@@ -154,7 +154,7 @@ def check_trsm(case, got, a, b):
     left, right = (got, a) if params.get("side") == "right" else (a, got)
     off = np.abs(wide(left) @ wide(right) - wide(b))
     sizes = np.abs(wide(left)) @ np.abs(wide(right))
-    need(np.all(off <= sizes * eps(got) * (len(a) + 4)), f"residual {np.max(off)}")
+    need(np.all(off <= sizes * eps(got) * (len(a) + 4)), f"residual {np.max(off, initial=0)}")
 
 
 LAST_Q = {}
@@ -213,7 +213,8 @@ def check_fft(case, got, x):
     sizes = np.sqrt(np.sum(np.abs(wide(x)) ** 2, axis=axis, keepdims=True))
     if transform is np.fft.ifft:
         sizes = sizes / length
-    near(got, exact, sizes * float(np.finfo(got.dtype).eps) * 8 * (np.log2(length) + 2))
+    # Lengths with large prime factors go through three transforms of more than twice the length.
+    near(got, exact, sizes * float(np.finfo(got.dtype).eps) * 24 * (np.log2(length) + 2))
 
 
 def shifted(x, offset, boundary, value):
@@ -271,6 +272,8 @@ def main():
                 numpy_only(case, xs)
             except (ValueError, IndexError, TypeError) as error:
                 names = [kind.__name__ for kind in type(error).__mro__]
+                # AxisError is an IndexError.
+                names += ["AxisError"] * ("IndexError" in names)
                 if result["error"] not in names:
                     print(f"{what}: {result} for {type(error).__name__} {error}")
             else:

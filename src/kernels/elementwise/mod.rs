@@ -10,8 +10,11 @@
 
 pub(super) mod complex;
 mod expression;
+mod feed;
+mod fused;
 mod lexer;
 mod literal;
+mod loops;
 mod parser;
 mod program;
 pub(super) mod real;
@@ -22,6 +25,7 @@ use super::Context;
 use super::array::{Output, View, broadcast};
 use super::fault::Outcome;
 use super::params::{Read, Reader};
+use super::simd::Level;
 use super::table::{Entry, Inputs, entry, of_many};
 use expression::{Expression, Node};
 use program::Program;
@@ -68,7 +72,7 @@ impl Map {
         let shape = broadcast(&shapes)?;
         let program = self.program(inputs)?;
         let mut output = Output::new(context, program.dtype, &shape)?;
-        program.run(inputs, &shape, output.bytes_mut())?;
+        program.run(inputs, &shape, output.bytes_mut(), (Level::best(), context.threads))?;
         output.seal()
     }
 
@@ -80,7 +84,7 @@ impl Map {
             return Ok(program.clone());
         }
         drop(programs);
-        let program = Arc::new(Program::new(&typing::typed(&self.expression, &dtypes)?));
+        let program = Arc::new(Program::new(typing::typed(&self.expression, &dtypes)?));
         let mut programs = self.programs.write().unwrap_or_else(PoisonError::into_inner);
         if programs.len() < MOST_PROGRAMS {
             programs.push((dtypes, program.clone()));

@@ -4,6 +4,7 @@
 //! once, so common subexpressions are shared.
 
 use super::expression::{Binary, Compare, Expression, Node, Unary};
+use super::fused::Fused;
 use crate::kernels::fault::{Outcome, fault, type_error};
 use crate::kernels::promotion::{Kind, inexact, is_integer, kind_of, promote};
 use crate::kernels::scalar::{Element, Number, bounds};
@@ -28,6 +29,22 @@ pub(super) enum Typed {
     Mixed(Compare, usize, usize),
     /// A choice between two operands of this dtype by a bool.
     Where(DType, usize, usize, usize),
+    /// Joined operations on floats of this dtype; operands that it does not have repeat one.
+    Fused(Fused, DType, [usize; 4]),
+}
+
+impl Typed {
+    /// The nodes that it reads, in order.
+    pub(super) fn operands(self) -> impl Iterator<Item = usize> {
+        let (all, count) = match self {
+            Self::Const(..) | Self::Input(_) => ([0; 4], 0),
+            Self::Cast(_, x) | Self::Unary(_, _, x) => ([x, 0, 0, 0], 1),
+            Self::Binary(_, _, x, y) | Self::Mixed(_, x, y) => ([x, y, 0, 0], 2),
+            Self::Where(_, condition, x, y) => ([condition, x, y, 0], 3),
+            Self::Fused(fused, _, operands) => (operands, fused.arity()),
+        };
+        all.into_iter().take(count)
+    }
 }
 
 /// Typed nodes, operands before users.

@@ -9,6 +9,7 @@ use super::triangular::solve;
 use crate::kernels::Context;
 use crate::kernels::array::{Output, View};
 use crate::kernels::fault::Outcome;
+use crate::kernels::simd::{self, Level, Loop};
 use ndarray::{Array2, ArrayViewMut2, Axis, CowArray, Ix2, s};
 use num_complex::Complex;
 use rdask_store::Sealed;
@@ -64,25 +65,45 @@ fn columns<T: Field>(mut a: ArrayViewMut2<'_, T>) -> Outcome<()> {
     let size = a.nrows();
     let mut dense: Array2<T> = a.to_owned();
     let work = dense.as_slice_mut().expect("a fresh copy is contiguous");
-    let mut scaled = [T::zero(); SMALL];
-    for j in 0..size {
-        let pivot = work[j * size + j].parts().re;
-        // NaN is no positive number.
-        if pivot.is_nan() || pivot <= 0.0 {
-            return Err(linalg_error("Matrix is not positive definite"));
-        }
-        let root = T::of(Complex::new(pivot.sqrt(), 0.0));
-        work[j * size + j] = root;
-        for i in j + 1..size {
-            let value = work[i * size + j].over(root);
-            work[i * size + j] = value;
-            scaled[i] = value.conj();
-        }
-        for i in j + 1..size {
-            let factor = work[i * size + j];
-            subtract(&mut work[i * size + j + 1..i * size + i + 1], factor, &scaled[j + 1..=i]);
-        }
+    let mut definite = true;
+    simd::run(Level::best(), Columns { size, work, definite: &mut definite });
+    if !definite {
+        return Err(linalg_error("Matrix is not positive definite"));
     }
     a.assign(&dense);
     Ok(())
+}
+
+/// The factor of a small matrix, in place; each column is subtracted from what is right of it.
+struct Columns<'a, T> {
+    size: usize,
+    work: &'a mut [T],
+    definite: &'a mut bool,
+}
+
+impl<T: Field> Loop for Columns<'_, T> {
+    #[inline(always)]
+    fn run(self) {
+        let Self { size, work, definite } = self;
+        let mut scaled = [T::zero(); SMALL];
+        for j in 0..size {
+            let pivot = work[j * size + j].parts().re;
+            // NaN is no positive number.
+            if pivot.is_nan() || pivot <= 0.0 {
+                *definite = false;
+                return;
+            }
+            let root = T::of(Complex::new(pivot.sqrt(), 0.0));
+            work[j * size + j] = root;
+            for i in j + 1..size {
+                let value = work[i * size + j].over(root);
+                work[i * size + j] = value;
+                scaled[i] = value.conj();
+            }
+            for i in j + 1..size {
+                let factor = work[i * size + j];
+                subtract(&mut work[i * size + j + 1..=i * size + i], factor, &scaled[j + 1..=i]);
+            }
+        }
+    }
 }

@@ -199,7 +199,7 @@ mod tests {
 
     #[test]
     fn complex_division_does_not_overflow_on_the_way() {
-        let big = Complex::new(3e200, 4e200);
+        let big = Complex::new(3e200_f64, 4e200);
         let one = Field::over(big, big);
         assert!((one.re - 1.0).abs() < 1e-15 && one.im.abs() < 1e-15, "{one}");
         let turned = Field::over(Complex::new(1.0, 2.0), Complex::new(0.0, 4.0));

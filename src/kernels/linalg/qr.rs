@@ -10,6 +10,7 @@ use crate::kernels::Context;
 use crate::kernels::array::{Output, View};
 use crate::kernels::fault::Outcome;
 use crate::kernels::params::{Read, Reader};
+use crate::kernels::simd::{self, Level, Loop};
 use ndarray::{Array2, ArrayView2, ArrayViewMut2, s};
 use num_complex::Complex;
 use rdask_store::Sealed;
@@ -102,9 +103,9 @@ impl<'a, T: Field> Factors<'a, T> {
             self.taus.push(tau);
             let diagonal = std::mem::replace(&mut column[0], T::one());
             let conjugate: Vec<T> = column.iter().map(|value| value.conj()).collect();
+            let reflector = Reflector { tau: tau.conj(), column, conjugate: &conjugate };
             for other in rest.chunks_exact_mut(height) {
-                let factor = tau.conj() * dot(&conjugate, &other[j..]);
-                subtract(&mut other[j..], factor, column);
+                simd::run(Level::best(), Reflect { reflector: &reflector, other: &mut other[j..] });
             }
             column[0] = diagonal;
         }
@@ -193,6 +194,28 @@ impl<T: Field> Block<T> {
         let mut scaled = Array2::zeros(inner.raw_dim());
         multiply(threads, plain, t, &inner.view(), scaled.view_mut())?;
         multiply(threads, [-T::one(), T::one()], &self.v.t(), &scaled.view(), c)
+    }
+}
+
+/// I − τ · v · vᴴ.
+struct Reflector<'a, T> {
+    tau: T,
+    column: &'a [T],
+    conjugate: &'a [T],
+}
+
+/// Applies a reflector to one vector.
+struct Reflect<'a, T> {
+    reflector: &'a Reflector<'a, T>,
+    other: &'a mut [T],
+}
+
+impl<T: Field> Loop for Reflect<'_, T> {
+    #[inline(always)]
+    fn run(self) {
+        let Reflector { tau, column, conjugate } = *self.reflector;
+        let factor = tau * dot(conjugate, self.other);
+        subtract(self.other, factor, column);
     }
 }
 

@@ -13,6 +13,7 @@ use crate::kernels::array::{Output, View, text};
 use crate::kernels::fault::{Outcome, value_error};
 use crate::kernels::parallel;
 use crate::kernels::params::{Read, Reader};
+use crate::kernels::simd::{self, Level, Loop};
 use ndarray::{ArrayView2, ArrayViewMut2, Axis, s};
 use rdask_store::Sealed;
 
@@ -165,7 +166,7 @@ fn substitute<T: Field>(t: &ArrayView2<'_, T>, mut x: ArrayViewMut2<'_, T>) {
                 *value = *element;
             }
         }
-        forward(size, &packed, &mut strip);
+        simd::run(Level::best(), Forward { size, t: &packed, strip: &mut strip });
         for (row, line) in part.rows_mut().into_iter().zip(&strip) {
             for (element, value) in row.into_iter().zip(line) {
                 *element = *value;
@@ -174,19 +175,28 @@ fn substitute<T: Field>(t: &ArrayView2<'_, T>, mut x: ArrayViewMut2<'_, T>) {
     }
 }
 
-#[inline(always)]
-fn forward<T: Field>(size: usize, t: &[[T; SMALL]; SMALL], strip: &mut Strip<T>) {
-    for (row, factors) in t.iter().enumerate().take(size) {
-        let (above, from) = strip.split_at_mut(row);
-        let line = &mut from[0];
-        let mut sum = *line;
-        for (factor, known) in factors.iter().zip(above.iter()) {
-            for (sum, known) in sum.iter_mut().zip(known) {
-                *sum -= *factor * *known;
+/// Forward substitution in a strip.
+struct Forward<'a, T> {
+    size: usize,
+    t: &'a [[T; SMALL]; SMALL],
+    strip: &'a mut Strip<T>,
+}
+
+impl<T: Field> Loop for Forward<'_, T> {
+    #[inline(always)]
+    fn run(self) {
+        for (row, factors) in self.t.iter().enumerate().take(self.size) {
+            let (above, from) = self.strip.split_at_mut(row);
+            let line = &mut from[0];
+            let mut sum = *line;
+            for (factor, known) in factors.iter().zip(above.iter()) {
+                for (sum, known) in sum.iter_mut().zip(known) {
+                    *sum -= *factor * *known;
+                }
             }
-        }
-        for (value, sum) in line.iter_mut().zip(sum) {
-            *value = sum.over(factors[row]);
+            for (value, sum) in line.iter_mut().zip(sum) {
+                *value = sum.over(factors[row]);
+            }
         }
     }
 }
