@@ -1,7 +1,7 @@
 """Checks results of linear algebra, stencil and fft kernels with numpy.
 
-Reads FOLDER/cases.json and FOLDER/data.bin, prints one line for each fault. A case has a kernel, its
-parameters, its inputs and its result (dtype, shape, offset into data.bin) or the kind of its error.
+Reads FOLDER/cases.json and FOLDER/data.bin, prints one line for each fault. A case has a kernel,
+its parameters, inputs and result (dtype, shape, offset into data.bin) or the kind of its error.
 Bounds are those of the algorithms: products by the sizes of their terms, factorisations by what
 they give back, in units of the dtype's rounding.
 """
@@ -52,7 +52,8 @@ def near(got, want, bound):
     bound = np.broadcast_to(np.asarray(bound, dtype="f8"), want.shape)
     finite = np.isfinite(bound)
     off = np.abs(wide(got) - wide(want))
-    need(np.all(off[finite] <= bound[finite]), f"off by {np.max(off[finite] / (bound[finite] + 1e-300), initial=0)} bounds")
+    worst = np.max(off[finite] / (bound[finite] + 1e-300), initial=0)
+    need(np.all(off[finite] <= bound[finite]), f"off by {worst} bounds")
     need(not np.any(np.isfinite(got[~finite]) & np.isnan(want[~finite])), "a NaN is lost")
 
 
@@ -101,7 +102,8 @@ def check_tensordot(case, got, a, b):
 
 
 def scaled(case, got, xs, product, last):
-    alpha, beta = (scalar(case["params"].get(name, one)) for name, one in (("alpha", 1), ("beta", 0)))
+    alpha = scalar(case["params"].get("alpha", 1))
+    beta = scalar(case["params"].get("beta", 0))
     xs = linear(*xs)
     dtype = np.result_type(xs[0].dtype, *[s for s in (alpha, beta) if isinstance(s, complex)])
     need(got.dtype == dtype, f"dtype {got.dtype} for {dtype}")
@@ -226,7 +228,9 @@ def shifted(x, offset, boundary, value):
         place = place % length if boundary == "wrap" and length else place
         places.append(np.clip(place, 0, length - 1))
     moved = x[np.ix_(*places)] if x.ndim else x
-    return np.where(outside, np.asarray(value).astype(x.dtype), moved) if boundary == "constant" else moved
+    if boundary != "constant":
+        return moved
+    return np.where(outside, np.asarray(value).astype(x.dtype), moved)
 
 
 def check_stencil(case, got, x):
@@ -296,7 +300,7 @@ def numpy_only(case, xs):
         "tensordot": lambda a, b: np.tensordot(a, b, params.get("axes", 2)),
         "cholesky": np.linalg.cholesky,
         "qr": np.linalg.qr,
-        "norm": lambda x: np.linalg.norm(x, np.inf if params.get("ord") == "inf" else params.get("ord")),
+        "norm": lambda x: np.linalg.norm(x, {"inf": np.inf}.get(order := params.get("ord"), order)),
         "trace": np.trace,
         "diag": np.diag,
         "fft": lambda x: np.fft.fft(x, axis=params.get("axis", -1)),
