@@ -19,9 +19,9 @@ mod loops;
 mod parser;
 mod program;
 pub(super) mod real;
-mod time;
 #[cfg(test)]
 mod tests;
+mod time;
 mod typing;
 mod vector;
 
