@@ -7,7 +7,7 @@
 use crate::graph_file::{self, FileFault, MAGIC};
 use crate::graph_json::{self, JsonFault};
 use crate::kernels::{self, Checker, SpecError};
-use rdask_core::graph::{Graph, GraphError, TaskKind, quoted};
+use rdask_core::graph::{CommandFault, Graph, GraphError, TaskKind, quoted};
 use rdask_core::ids::TaskId;
 use rdask_core::nearest::nearest;
 use rdask_store::DType;
@@ -87,6 +87,7 @@ impl Fault {
                 | SpecError::MissingParameter { kernel, .. } => Some(known_parameters(kernel)),
                 SpecError::BadParameter { .. } | SpecError::WrongInputCount { .. } => None,
                 SpecError::Plugin { fault, .. } => fault.help(),
+                SpecError::Command(fault) => command_help(fault).map(str::to_owned),
             },
             Self::NotAllowed { allowed, .. } => {
                 let allowed: Vec<&str> = allowed.iter().map(|kind| kind.name()).collect();
@@ -119,6 +120,22 @@ fn known_parameters(kernel: &str) -> String {
     match kernels::parameters(kernel) {
         [] => format!("'{kernel}' takes no parameters"),
         names => format!("'{kernel}' takes {}", names.join(", ")),
+    }
+}
+
+fn command_help(fault: &CommandFault) -> Option<&'static str> {
+    match fault {
+        CommandFault::NoSuchInput { .. } => {
+            Some("inputs are counted from 0, in the order of the task's 'deps'")
+        }
+        CommandFault::Outside { .. } => {
+            Some("give a relative name without '.' and '..': each run has a folder of its own")
+        }
+        CommandFault::Empty
+        | CommandFault::ZeroByte { .. }
+        | CommandFault::Clash { .. }
+        | CommandFault::Variable { .. }
+        | CommandFault::VariableTwice { .. } => None,
     }
 }
 
@@ -406,13 +423,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("graph.json").display().to_string();
         let text = r#"{"version": 1, "tasks": [
- {"key": "a", "run": {"command": ["ls"]}},
+ {"key": "a", "run": {"python": "gASVBQ=="}},
  {"key": "b", "run": {"kernel": "no_such_kernel"}, "deps": ["c"]}]}"#;
         std::fs::write(&path, text).unwrap();
         assert_eq!(
             lines(&validate_file(&path)),
             [
-                "tasks of the kind 'command' are not supported (tasks[0].run, line 2 column 22)",
+                "tasks of the kind 'python' are not supported (tasks[0].run, line 2 column 22)",
                 "unknown dependency 'c' (task 'b', input 0)",
                 "unknown kernel 'no_such_kernel' (task 'b')",
             ]
@@ -421,7 +438,8 @@ mod tests {
         assert!(error.to_string().ends_with("; 1 more fault"), "{error}");
         assert_eq!(
             error.help().unwrap(),
-            "this rdask-hpc runs {\"kernel\": NAME, ...} and {\"plugin\": PATH, ...}"
+            "this rdask-hpc runs {\"kernel\": NAME, ...}, {\"plugin\": PATH, ...} and \
+             {\"command\": [...]}"
         );
         let missing = validate_file(&folder.path().join("none").display().to_string());
         assert_eq!(lines(&missing), ["there is no such graph file"]);

@@ -50,6 +50,35 @@ Examples:
   rdask-hpc topology --allowed 0-7 --json
   rdask-hpc topology --synthetic 'package:2 numa:2 core:8 pu:2' --ranks 5";
 
+/// Below `doctor`.
+pub(super) const DOCTOR: &str = "\
+Examples:
+  rdask-hpc doctor
+  srun -n 1 rdask-hpc doctor                   inside a job its limits are the job's
+  rdask-hpc doctor --json | jq '.findings[] | select(.state != \"found\")'
+
+The exit code is 0 whatever is found.";
+/// Below `sweep`.
+pub(super) const SWEEP: &str = "\
+VALUES is a list such as a,b,c, whose items may be ranges such as 1..100 or 0..90..30 (both
+ends included), or @FILE with one value a line. {NAME} in the command stands for the value,
+{{ and }} for braces. Each run finds its parameters also as RDASK_PARAM_<NAME>. A run that
+fails stops no other; sweep.json and sweep.csv in the output folder list all of them.
+
+Examples:
+  rdask-hpc sweep --param case=@cases.txt --param seed=1..100 -- ./model {case} {seed}
+  mpirun -n 4 rdask-hpc sweep --param n=1,2,4 --capture result.nc -- ./model -n {n}
+  rdask-hpc sweep --param seed=1..3 --dry-run -- ./model {seed}
+  rdask-hpc sweep --param seed=1..100 --retry-failed -- ./model {seed}
+  rdask-hpc logs seed=17";
+
+/// Below `logs`.
+pub(super) const LOGS: &str = "\
+Examples:
+  rdask-hpc logs run-7
+  rdask-hpc logs 'case=a,seed=17' --output results
+  rdask-hpc logs run-7 --json";
+
 /// The help with rare options and all settings.
 pub(super) fn all(command: Command) -> String {
     let mut command =

@@ -17,12 +17,55 @@ pub struct RunArgs {
     pub graph: Option<PathBuf>,
 }
 
+/// The options of a run, for a command that brings its graph itself.
+#[derive(Clone, Debug, Default)]
+pub(super) struct RunFlags(pub(super) Flags);
+
+impl clap::Args for RunFlags {
+    fn augment_args(command: Command) -> Command {
+        OPTIONS.iter().fold(command, |command, row| command.arg(argument(row)))
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for RunFlags {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        Ok(Self(flags_of(matches)))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        self.0.extend(flags_of(matches));
+        Ok(())
+    }
+}
+
+/// What was given of the options of a run.
+fn flags_of(matches: &ArgMatches) -> Flags {
+    let mut flags = Flags::new();
+    for row in OPTIONS {
+        let values: Vec<String> = match row.kind {
+            Kind::Switch if matches.get_flag(row.name) => vec!["true".to_owned()],
+            Kind::Switch => Vec::new(),
+            Kind::Value(_) | Kind::Choice(_) | Kind::List(_) => {
+                matches.get_many(row.name).into_iter().flatten().cloned().collect()
+            }
+        };
+        if !values.is_empty() {
+            flags.insert(row.name, values);
+        }
+    }
+    flags
+}
+
 impl clap::Args for RunArgs {
     fn augment_args(command: Command) -> Command {
         let graph = Arg::new("GRAPH")
             .help("graph.bin, a .json file, or - for stdin")
             .value_parser(clap::value_parser!(PathBuf));
-        OPTIONS.iter().fold(command.arg(graph), |command, row| command.arg(argument(row)))
+        RunFlags::augment_args(command.arg(graph))
     }
 
     fn augment_args_for_update(command: Command) -> Command {
@@ -39,18 +82,7 @@ impl FromArgMatches for RunArgs {
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
         self.graph = matches.get_one("GRAPH").cloned();
-        for row in OPTIONS {
-            let values: Vec<String> = match row.kind {
-                Kind::Switch if matches.get_flag(row.name) => vec!["true".to_owned()],
-                Kind::Switch => Vec::new(),
-                Kind::Value(_) | Kind::Choice(_) | Kind::List(_) => {
-                    matches.get_many(row.name).into_iter().flatten().cloned().collect()
-                }
-            };
-            if !values.is_empty() {
-                self.flags.insert(row.name, values);
-            }
-        }
+        self.flags.extend(flags_of(matches));
         Ok(())
     }
 }

@@ -211,9 +211,11 @@ impl PoolShared {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::executor::{Programs, Work};
     use crate::kernels;
     use rdask_core::graph::Param;
     use rdask_core::ids::{RunId, TaskId};
+    use rdask_launcher::scratch::TaskFolder;
     use rdask_store::Store;
     use std::path::Path;
     use std::sync::mpsc::{Receiver, channel};
@@ -228,7 +230,7 @@ mod tests {
             task: TaskId(task),
             run_id: RunId(1),
             attempt: 0,
-            kernel: Arc::new(kernels::parse(kernel, &params, 0).unwrap()),
+            work: Work::Kernel(Arc::new(kernels::parse(kernel, &params, 0).unwrap())),
             inputs: Vec::new(),
             threads: 1,
             timeout_ns: 0,
@@ -241,8 +243,10 @@ mod tests {
         let options =
             PoolOptions { seats, spin: Duration::ZERO, bind: Box::new(|_| {}), note, report };
         let working_directory = Path::new(".").into();
-        Pool::start(options, Surroundings { store: Store::new(0), rank: 3, working_directory })
-            .unwrap()
+        let programs = Programs::new(TaskFolder::at("unused".into()));
+        let store = Store::new(0);
+        let around = Surroundings { store, rank: 3, working_directory, programs };
+        Pool::start(options, around).unwrap()
     }
 
     fn reporting(nodes: &[usize]) -> (Pool, Receiver<Outcome>) {

@@ -2,14 +2,16 @@
 
 use super::{Request, endpoint, runtime, server_id};
 use crate::clock::Clock;
-use crate::executor::{Note, Run, Seat};
+use crate::executor::{Note, Programs, Run, Seat};
 use crate::scheduler::Inbox;
+use crate::task_log::TaskLog;
 use crate::worker::{Worker, WorkerSetup};
 use anyhow::Context;
 use rdask_core::config::Config;
 use rdask_core::messages::WorkerRegistration;
 use rdask_launcher::control::{ChildEnd, FromSupervisor, Start};
 use rdask_launcher::roles::WorkerSlot;
+use rdask_launcher::scratch::TaskFolder;
 use rdask_launcher::spawn::ExecutingPage;
 use rdask_store::Store;
 use rdask_transport::{Connection, DataServer, Endpoint, Listener, Role, choose_addresses};
@@ -161,11 +163,24 @@ impl<'a> WorkerPlace<'a> {
             }),
             note,
             working_directory: self.start.cwd.clone(),
+            programs: self.programs(),
             output: run.output.clone(),
             fsync: run.fsync,
             reports_transfers: run.events.is_some(),
             config,
         })
+    }
+
+    /// Where this worker's commands run, and the log of what they print.
+    fn programs(&self) -> Programs {
+        let (start, options) = (self.start, &self.request.options);
+        let folder = TaskFolder::of(&start.scratch, &start.job_id, start.rank, &self.slot.name);
+        let logs = options.task_logs.clone();
+        let (job, name) = (start.job_id.clone(), self.slot.name.clone());
+        let log = TaskLog::new(logs, job, name, start.host.clone());
+        let bound = self.slot.threads.iter().filter(|_| self.slot.bound);
+        let cpus = bound.flat_map(|it| it.cpus.clone()).collect();
+        Programs::new(folder).of_worker(&self.slot.name, log, cpus)
     }
 
     fn registration(&self, addresses: Vec<String>) -> anyhow::Result<WorkerRegistration> {

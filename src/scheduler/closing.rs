@@ -8,6 +8,7 @@
 //! ```
 //! Each phase but Running has a deadline, so that a run ends whatever the others do.
 
+use super::deliver::quoted_lines;
 use super::driver::{Driver, JOB};
 use super::job::{Failed, FailedWrite};
 use super::workers::{list, list_keys};
@@ -382,7 +383,8 @@ impl Driver {
             (!self.options.keep_going && self.reported.len() == 1)
                 .then_some("what is finished is kept; --keep-going computes what does not need it")
         };
-        self.fail(1, &what, help);
+        let words = quoted_lines(&failure.error.traceback);
+        self.fail(1, &format!("{what}{words}"), help);
     }
 
     /// A write failed.

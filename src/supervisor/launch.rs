@@ -1,6 +1,6 @@
 //! From the start of the process to its exit code: bootstrap, supervise, clean up.
 
-use super::Supervisor;
+use super::{Supervisor, WorkerTasks};
 use rdask_launcher::bootstrap::{BootstrapError, Job, Wishes, bootstrap};
 use rdask_launcher::descendants;
 use rdask_launcher::env::{self, Env, Launch, LaunchError};
@@ -8,7 +8,7 @@ use rdask_launcher::facts::Interface;
 use rdask_launcher::scratch::{Scratch, ScratchError};
 use rdask_launcher::spawn::Spawner;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// How a rank ends.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -125,11 +125,14 @@ fn supervise(job: Job) -> Outcome {
     let scratch = (!local.as_os_str().is_empty())
         .then(|| Scratch::create(&local, &job.bootstrap.job_id, rank))
         .transpose();
+    let path = scratch.as_ref().ok().and_then(Option::as_ref).map(|it| it.path().to_owned());
+    let tasks = tasks_of(&job, &path.unwrap_or_default());
     let outcome = catch_unwind(AssertUnwindSafe(|| run(job, &scratch)));
     let left = descendants::kill_all();
     if left > 0 {
         tracing::debug!(left, "killed what was left below this supervisor");
     }
+    tasks.iter().for_each(WorkerTasks::clear);
     drop(scratch);
     outcome.unwrap_or_else(|_| {
         let message = "error: the supervisor failed; the job is lost".to_owned();
@@ -139,6 +142,15 @@ fn supervise(job: Job) -> Outcome {
             Outcome::default()
         }
     })
+}
+
+/// What the programs of this rank's tasks leave, by worker.
+fn tasks_of(job: &Job, scratch: &Path) -> Vec<WorkerTasks> {
+    let plan = job.bootstrap.plan.rank(job.rank);
+    plan.map_or(&[][..], |plan| &plan.workers)
+        .iter()
+        .map(|worker| WorkerTasks::of(job, scratch, worker))
+        .collect()
 }
 
 fn run(job: Job, scratch: &Result<Option<Scratch>, ScratchError>) -> Outcome {

@@ -15,7 +15,7 @@ mod writer;
 
 use crate::clock::Clock;
 use crate::config::Fsync;
-use crate::executor::{Bind, Note, Pool, PoolOptions, Seat, Surroundings};
+use crate::executor::{Bind, Note, Pool, PoolOptions, Programs, Seat, Surroundings};
 use crate::outgoing::Outgoing;
 use io::Io;
 use measure::Meter;
@@ -56,6 +56,8 @@ pub(crate) struct WorkerSetup {
     pub note: Note,
     /// Relative paths refer to it.
     pub working_directory: PathBuf,
+    /// Where commands run and what becomes of their words.
+    pub programs: Programs,
     /// The output folder.
     pub output: PathBuf,
     /// When results are synced.
@@ -252,6 +254,7 @@ fn start_pool(setup: WorkerSetup, shared: &Arc<Shared>) -> std::io::Result<Pool>
         store: setup.store,
         rank: i64::from(setup.registration.rank),
         working_directory: setup.working_directory.into_boxed_path(),
+        programs: setup.programs,
     };
     let shared = Arc::clone(shared);
     let options = PoolOptions {

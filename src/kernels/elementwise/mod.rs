@@ -20,6 +20,8 @@ mod parser;
 mod program;
 pub(super) mod real;
 mod time;
+#[cfg(test)]
+mod tests;
 mod typing;
 mod vector;
 
