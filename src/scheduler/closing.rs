@@ -120,6 +120,7 @@ impl Driver {
             self.order_writes(task);
         }
         if matches!(self.phase, Phase::Starting | Phase::Running) {
+            self.lose_supervisors(now);
             self.check_slots();
         }
         let time = self.clock.now();
