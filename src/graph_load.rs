@@ -7,6 +7,7 @@
 use crate::graph_file::{self, FileFault, MAGIC};
 use crate::graph_json::{self, JsonFault};
 use crate::kernels::{self, SpecError};
+use rdask_core::codec::{self, MAX_SPEC_BYTES};
 use rdask_core::graph::{Graph, GraphError, RunSpec, quoted};
 use rdask_core::ids::TaskId;
 use rdask_core::nearest::nearest;
@@ -44,6 +45,17 @@ pub enum Fault {
         /// What is wrong.
         error: SpecError,
     },
+    /// A task's spec is longer than a message to a worker may be.
+    #[error(
+        "what the task runs takes {nbytes} bytes, more than {MAX_SPEC_BYTES} (task {})",
+        quoted(key)
+    )]
+    SpecTooLong {
+        /// The first task that runs it.
+        key: String,
+        /// Length of the encoded spec; more where even that cannot be told.
+        nbytes: usize,
+    },
     /// An array has a dtype that no kernel makes.
     #[error("unknown dtype {} (array {})", quoted(dtype), quoted(array))]
     ArrayDtype {
@@ -76,6 +88,9 @@ impl Fault {
                 | SpecError::MissingParameter { kernel, .. } => Some(known_parameters(kernel)),
                 SpecError::BadParameter { .. } | SpecError::WrongInputCount { .. } => None,
             },
+            Self::SpecTooLong { .. } => {
+                Some("put the data into a file and read it with load_npy".to_owned())
+            }
             Self::ArrayDtype { dtype, .. } => {
                 let names = DType::ALL.map(DType::name);
                 Some(match nearest(dtype, names) {
@@ -257,10 +272,27 @@ fn spec_faults(graph: &Graph) -> impl Iterator<Item = Fault> {
         if !checked.insert((graph.spec_of[task.index()], inputs)) {
             return None;
         }
-        let RunSpec::Kernel { name, params } = graph.spec(task);
+        let spec = graph.spec(task);
+        let RunSpec::Kernel { name, params } = spec;
+        if let Some(nbytes) = too_long(spec) {
+            return Some(Fault::SpecTooLong { key: graph.key(task).to_owned(), nbytes });
+        }
         let error = kernels::parse(name, params, inputs).err()?;
         Some(Fault::Spec { key: graph.key(task).to_owned(), error })
     })
+}
+
+/// The length of a spec that no message can carry. Encodes only what may be so long.
+fn too_long(spec: &RunSpec) -> Option<usize> {
+    if spec.encoded_bound() <= MAX_SPEC_BYTES as u64 {
+        return None;
+    }
+    let nbytes = match codec::encode(spec) {
+        Ok(bytes) => bytes.len(),
+        Err(codec::CodecError::Oversized { nbytes }) => nbytes,
+        Err(_) => usize::MAX,
+    };
+    (nbytes > MAX_SPEC_BYTES).then_some(nbytes)
 }
 
 fn array_faults(graph: &Graph) -> impl Iterator<Item = Fault> {
@@ -299,6 +331,26 @@ mod tests {
             ]
         );
         assert_eq!(first_fault(&graph).as_ref(), faults.first());
+    }
+
+    #[test]
+    fn a_spec_that_no_message_can_carry_is_a_fault() {
+        // bincode: a kind, "data", one parameter with its name and a text of five bytes' length.
+        let around = 1 + (1 + 4) + 1 + (1 + 6) + 1 + 5;
+        let of_length = |text: usize| {
+            let mut graph = GraphBuilder::new();
+            let spec = RunSpec::kernel("data", [("base64", "A".repeat(text).into())]);
+            graph.add("big", spec, &[]);
+            graph.build().unwrap()
+        };
+        let longest = MAX_SPEC_BYTES - around;
+        assert_eq!(too_long(of_length(longest).spec(TaskId(0))), None);
+        let fault = first_fault(&of_length(longest + 1)).unwrap();
+        assert_eq!(
+            fault.to_string(),
+            "what the task runs takes 67104769 bytes, more than 67104768 (task 'big')"
+        );
+        assert!(fault.help().unwrap().contains("load_npy"));
     }
 
     #[test]

@@ -79,6 +79,14 @@ impl RunSpec {
         params
     }
 
+    /// Bytes that no encoding of it exceeds: cheap, and far above the truth for short ones.
+    #[must_use]
+    pub fn encoded_bound(&self) -> u64 {
+        let Self::Kernel { name, params } = self;
+        let params = params.iter().map(|(name, value)| text_bound(name) + value.encoded_bound());
+        VALUE_BOUND + text_bound(name) + params.sum::<u64>()
+    }
+
     /// Brings every parameter into its one form.
     ///
     /// # Errors
@@ -99,7 +107,27 @@ impl RunSpec {
     }
 }
 
+/// Bytes of a kind and a number or a length.
+const VALUE_BOUND: u64 = 16;
+
+fn text_bound(text: &str) -> u64 {
+    VALUE_BOUND + text.len() as u64
+}
+
 impl Param {
+    /// See `RunSpec::encoded_bound`. Parameters are nested `MAX_PARAM_DEPTH` deep at most.
+    fn encoded_bound(&self) -> u64 {
+        VALUE_BOUND
+            + match self {
+                Self::Null | Self::Bool(_) | Self::Int(_) | Self::UInt(_) | Self::Float(_) => 0,
+                Self::Str(text) => text.len() as u64,
+                Self::List(items) => items.iter().map(Self::encoded_bound).sum(),
+                Self::Map(entries) => {
+                    entries.iter().map(|(name, item)| text_bound(name) + item.encoded_bound()).sum()
+                }
+            }
+    }
+
     /// The one form: integers that fit i64 as `Int`, floats that JSON lacks as strings.
     fn normalize(&mut self, depth: usize) -> Result<(), &'static str> {
         match self {
