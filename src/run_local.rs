@@ -229,6 +229,7 @@ fn setup(options: &LocalOptions, config: &Config, clock: Clock) -> WorkerSetup {
         working_directory: options.working_directory.clone(),
         output: PathBuf::new(),
         fsync: Fsync::None,
+        warnings: None,
         reports_transfers: false,
     }
 }

@@ -4,6 +4,7 @@
 mod bad_input;
 mod building;
 mod command_line;
+mod configuration;
 mod edge_cases;
 mod errors_page;
 mod failures;

@@ -7,6 +7,8 @@
 //! Data goes to stdout, everything else to stderr. A mistake of the user is `error: … (…)` and
 //! `help: …`, exit code 2. Nothing in the library names this module.
 
+mod completions;
+mod config;
 #[cfg(test)]
 mod document;
 mod graph;
@@ -66,6 +68,12 @@ enum Command {
     /// Show what would be pinned where, and why
     #[command(after_help = help::TOPOLOGY)]
     Topology(topology::TopologyArgs),
+    /// Show every option and setting with its value and where it comes from
+    #[command(after_help = help::CONFIG, override_usage = "rdask-hpc config [RUN OPTIONS]")]
+    Config(config::ConfigArgs),
+    /// Print a script that completes commands and options in a shell
+    #[command(after_help = help::COMPLETIONS)]
+    Completions(completions::CompletionsArgs),
     /// Play a role; supervisors start this
     #[command(name = "__role", hide = true)]
     Role(role::RoleArgs),
@@ -100,6 +108,8 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Some(Command::Run(args)) => run::run(args),
         Some(Command::Graph(command)) => graph::run(command),
         Some(Command::Topology(args)) => topology::run(args),
+        Some(Command::Config(args)) => config::run(args),
+        Some(Command::Completions(args)) => completions::run(&args, Cli::command()),
         Some(Command::Role(args)) => role::run(&args),
     }
 }

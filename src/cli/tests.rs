@@ -118,6 +118,11 @@ fn help_of_graph() {
 }
 
 #[test]
+fn help_of_config_and_completions() {
+    insta::assert_snapshot!(["config", "completions"].map(help).join("\n----\n"));
+}
+
+#[test]
 fn help_of_all_options_and_settings() {
     insta::assert_snapshot!(help::all(Cli::command().term_width(100)));
 }
