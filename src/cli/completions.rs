@@ -14,9 +14,15 @@ pub(super) struct CompletionsArgs {
 }
 
 /// Prints the script.
-pub(super) fn run(args: &CompletionsArgs, mut command: Command) -> anyhow::Result<ExitCode> {
+pub(super) fn run(args: &CompletionsArgs, command: &Command) -> anyhow::Result<ExitCode> {
     let mut script = Vec::new();
-    generate(args.shell, &mut command, "rdask-hpc", &mut script);
+    generate(args.shell, &mut without_hidden(command), "rdask-hpc", &mut script);
     print::data(&String::from_utf8(script)?)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The generator shows hidden commands; nobody types those.
+fn without_hidden(command: &Command) -> Command {
+    let shown = command.get_subcommands().filter(|command| !command.is_hide_set());
+    Command::new("rdask-hpc").args(command.get_arguments().cloned()).subcommands(shown.cloned())
 }

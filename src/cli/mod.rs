@@ -109,7 +109,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Some(Command::Graph(command)) => graph::run(command),
         Some(Command::Topology(args)) => topology::run(args),
         Some(Command::Config(args)) => config::run(args),
-        Some(Command::Completions(args)) => completions::run(&args, Cli::command()),
+        Some(Command::Completions(args)) => completions::run(&args, &Cli::command()),
         Some(Command::Role(args)) => role::run(&args),
     }
 }

@@ -83,6 +83,7 @@ pub(super) fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     };
     mistyped_command(&graph)?;
     let around = Surroundings::of_process()?;
+    visible_everywhere(&args.flags, &around)?;
     let launcher = launcher_wish(&args.flags, &around);
     let options = resolve(args.flags, &around).and_then(|options| {
         crate::observe::log::check(&options.log)?;
@@ -96,6 +97,15 @@ pub(super) fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
         Err(error) => crate::run::refuse(error, launcher.as_deref()),
     };
     Ok(ExitCode::from(u8::try_from(code).unwrap_or(super::EXIT_CLUSTER)))
+}
+
+/// A mistake on the command line is the same on every rank: none of them need start MPI for it.
+fn visible_everywhere(flags: &Flags, around: &Surroundings) -> Result<(), UserError> {
+    let mut flags = flags.clone();
+    // A file may be there on one host and not on another.
+    flags.remove("config");
+    let options = resolve(flags, &around.bare())?;
+    crate::observe::log::check(&options.log)
 }
 
 /// A bare word that is no file but nearly a command is a slip, not a graph.

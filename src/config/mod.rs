@@ -41,8 +41,8 @@ pub struct Surroundings {
     pub variables: BTreeMap<String, String>,
     /// The user's file, when there is a home folder. It need not exist.
     pub user_file: Option<PathBuf>,
-    /// The site's file. It need not exist.
-    pub site_file: PathBuf,
+    /// The site's file, if any is asked. It need not exist.
+    pub site_file: Option<PathBuf>,
     /// Relative paths refer to it.
     pub working_directory: PathBuf,
 }
@@ -61,7 +61,20 @@ impl Surroundings {
         let working_directory = std::env::current_dir()
             .map_err(|error| UserError::new("the working directory is gone", error.to_string()))?;
         let user_file = user_folder().map(|folder| folder.join(USER_FILE));
-        Ok(Self { variables, user_file, site_file: SITE_FILE.into(), working_directory })
+        Ok(Self { variables, user_file, site_file: Some(SITE_FILE.into()), working_directory })
+    }
+}
+
+impl Surroundings {
+    /// None of them: what the flags say alone.
+    #[must_use]
+    pub fn bare(&self) -> Self {
+        Self {
+            variables: BTreeMap::new(),
+            user_file: None,
+            site_file: None,
+            working_directory: self.working_directory.clone(),
+        }
     }
 }
 
@@ -110,7 +123,7 @@ fn layers(flags: Flags, surroundings: &Surroundings) -> Result<Layers, UserError
         let bytes = file::read(&path).map_err(|error| unreadable(&error, &path))?;
         layers.push(file::parse(&bytes, &path)?);
     }
-    for path in surroundings.user_file.iter().chain([&surroundings.site_file]) {
+    for path in surroundings.user_file.iter().chain(&surroundings.site_file) {
         if let Some(bytes) = optional(path)? {
             layers.push(file::parse(&bytes, path)?);
         }

@@ -455,6 +455,8 @@ impl Driver {
             return;
         }
         self.trouble.stopped = true;
+        // At once: a launcher may kill this process a few milliseconds after its TERM.
+        self.remove_scheduler_file();
         let what = format!("stopped by {reason}; results that are whole stay");
         self.fail(3, &what, None);
         let now = Instant::now();
