@@ -75,7 +75,10 @@ impl Nannies {
     /// Ranks whose supervisor did not come back in time.
     fn lost(&mut self, now: Instant) -> Vec<(u32, String)> {
         let late = self.absent.extract_if(.., |_, (until, _)| *until <= now);
-        late.map(|(rank, (_, reason))| (rank, reason)).collect()
+        let late: Vec<(u32, String)> = late.map(|(rank, (_, reason))| (rank, reason)).collect();
+        // Nobody waits for its goodbye.
+        self.expected.retain(|rank| late.iter().all(|(lost, _)| lost != rank));
+        late
     }
 
     /// A supervisor says who it is, for the first time or again: what was thought of its slots while
@@ -360,6 +363,7 @@ mod tests {
         let later = now + ABSENCE_LIMIT;
         assert_eq!(nannies.lost(later), [(1, "went away".to_owned())]);
         assert_eq!(nannies.lost(later), []);
+        assert_eq!(nannies.missing(), [2]);
     }
 
     #[test]
