@@ -1,21 +1,31 @@
-//! Kernels beside numpy, in turn in one run: medians of both and their ratio.
+//! Kernels beside numpy, in turn in one run: CPU time of one thread for both, and their ratio.
 //!
-//! `cargo bench --bench kernels`. numpy is found through RDASK_TEST_PYTHON, else `python3`; without
-//! numpy 2 the anchor is `–`. The ratio is numpy's time over ours, so more is better.
+//! `cargo bench --bench kernels [-- WORD …]` measures the kernels whose name or expression has one
+//! of the words, without words all. numpy is found through RDASK_BENCH_PYTHON, RDASK_TEST_PYTHON,
+//! else `python3`; without numpy 2 the anchor is `–`. The ratio is numpy's time over ours, so more
+//! is better. Arrays have 8 MB, those with a capital letter 128 KB, so that all fit a second-level
+//! cache; results go into memory that was used before.
 #![expect(clippy::print_stdout, reason = "a bench prints its table")]
 
 use rdask::kernels::{Context, Kernel, parse};
 use rdask_core::graph::{Param, Params};
 use rdask_store::{Sealed, Store};
+use rustix::time::{ClockId, clock_gettime};
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-use std::time::Instant;
 
-/// Times that each side is measured; the median counts.
+/// Times that each side is measured; the least counts, since what else runs only adds.
 const ROUNDS: usize = 9;
 
-/// Runs one expression for each line that it is sent, and answers with the seconds it took.
+/// Elements of a small array.
+const SMALL: i64 = 16_384;
+
+/// Runs in one measurement, on large and on small arrays.
+const REPEATS: [u32; 2] = [4, 200];
+
+/// Runs the expression on each line that it is sent, as often as the number before it says, and
+/// answers with the seconds that one run took.
 const ANCHOR: &str = r"
 import sys, time
 import numpy as np
@@ -25,12 +35,16 @@ x, y, z = (rng.random(1_000_000) for _ in range(3))
 m = rng.random((1000, 1000))
 f = x.astype('f4')
 i = (x * 1000).astype('i8')
+X, Y, Z = (each[:16384].copy() for each in (x, y, z))
+F, I = f[:16384].copy(), i[:16384].copy()
 print('ready', flush=True)
 for line in sys.stdin:
-    code = compile(line, 'bench', 'eval')
-    start = time.perf_counter()
-    eval(code)
-    print(time.perf_counter() - start, flush=True)
+    count, text = line.split(' ', 1)
+    code = compile('for _ in range(count): ' + text, 'bench', 'exec')
+    space = dict(globals(), count=int(count))
+    start = time.process_time()
+    exec(code, space)
+    print((time.process_time() - start) / int(count), flush=True)
 ";
 
 struct Anchor {
@@ -41,7 +55,8 @@ struct Anchor {
 
 impl Anchor {
     fn start() -> Option<Self> {
-        let python = std::env::var("RDASK_TEST_PYTHON").unwrap_or_else(|_| "python3".to_owned());
+        let named = ["RDASK_BENCH_PYTHON", "RDASK_TEST_PYTHON"].map(std::env::var);
+        let python = named.into_iter().find_map(Result::ok).unwrap_or_else(|| "python3".into());
         let mut child = Command::new(python)
             .args(["-c", ANCHOR])
             .env("OPENBLAS_NUM_THREADS", "1")
@@ -62,8 +77,8 @@ impl Anchor {
         Some(line.trim().to_owned())
     }
 
-    fn seconds(&mut self, expression: &str) -> Option<f64> {
-        writeln!(self.send, "{expression}").ok()?;
+    fn seconds(&mut self, repeats: u32, expression: &str) -> Option<f64> {
+        writeln!(self.send, "{repeats} {expression}").ok()?;
         self.line()?.parse().ok()
     }
 
@@ -109,9 +124,14 @@ impl Bench {
     }
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
+/// Time that this thread has computed, without that in which others had its core.
+fn cpu_seconds() -> f64 {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    time.tv_sec as f64 + time.tv_nsec as f64 * 1e-9
+}
+
+fn least(values: &[f64]) -> f64 {
+    values.iter().copied().fold(f64::INFINITY, f64::min)
 }
 
 fn text(value: &str) -> Param {
@@ -121,30 +141,93 @@ fn text(value: &str) -> Param {
 /// Name, parameters and inputs of a kernel, and what numpy computes for it.
 type Row<'a> = (&'a str, Vec<(&'a str, Param)>, &'a [Sealed], &'a str);
 
-fn main() {
-    let bench = Bench { store: Store::new(0) };
-    let three = [1, 2, 3].map(|seed| bench.random(&[1_000_000], seed));
-    let matrix = [bench.random(&[1000, 1000], 4), bench.random(&[1000, 1000], 5)];
-    let astype = |dtype: &str| Bench::kernel("astype", &[("dtype", text(dtype))], 1);
-    let single = [bench.run(&astype("f32"), &three[..1])];
-    let scaled = Bench::kernel("map", &[("expr", text("a * 1000"))], 1);
-    let whole = [bench.run(&astype("i64"), &[bench.run(&scaled, &three[..1])])];
+/// Inputs, as the anchor has them.
+struct Given {
+    three: [Sealed; 3],
+    small: [Sealed; 3],
+    matrix: [Sealed; 2],
+    single: [Sealed; 1],
+    whole: [Sealed; 1],
+    small_single: [Sealed; 1],
+    small_whole: [Sealed; 1],
+}
+
+impl Given {
+    fn new(bench: &Bench) -> Self {
+        let astype = |dtype: &str, input: &Sealed| {
+            let kernel = Bench::kernel("astype", &[("dtype", text(dtype))], 1);
+            [bench.run(&kernel, std::slice::from_ref(input))]
+        };
+        let scaled = |input: &Sealed| {
+            let kernel = Bench::kernel("map", &[("expr", text("a * 1000"))], 1);
+            bench.run(&kernel, std::slice::from_ref(input))
+        };
+        let three = [1, 2, 3].map(|seed| bench.random(&[1_000_000], seed));
+        let small = [1, 2, 3].map(|seed| bench.random(&[SMALL], seed));
+        Self {
+            matrix: [bench.random(&[1000, 1000], 4), bench.random(&[1000, 1000], 5)],
+            single: astype("f32", &three[0]),
+            whole: astype("i64", &scaled(&three[0])),
+            small_single: astype("f32", &small[0]),
+            small_whole: astype("i64", &scaled(&small[0])),
+            three,
+            small,
+        }
+    }
+}
+
+fn elementwise(inputs: &Given) -> Vec<Row<'_>> {
     let expr = |value: &str| vec![("expr", text(value))];
+    let Given { three, small, single, whole, small_single, small_whole, .. } = inputs;
+    let mut rows: Vec<Row<'_>> = Vec::new();
+    // Ours, numpy's on large and on small arrays.
+    for (ours, large, little) in [
+        ("a * 2 + b - c / 3", "x * 2 + y - z / 3", "X * 2 + Y - Z / 3"),
+        ("(a + b) * c - a", "(x + y) * z - x", "(X + Y) * Z - X"),
+        (
+            "sqrt(a * a + b * b) * 0.5 + abs(a - b) / (c + 2)",
+            "np.sqrt(x * x + y * y) * 0.5 + abs(x - y) / (z + 2)",
+            "np.sqrt(X * X + Y * Y) * 0.5 + abs(X - Y) / (Z + 2)",
+        ),
+        (
+            "(a + b) * (b - c) + (a * c - 1) * (b + a * 2)",
+            "(x + y) * (y - z) + (x * z - 1) * (y + x * 2)",
+            "(X + Y) * (Y - Z) + (X * Z - 1) * (Y + X * 2)",
+        ),
+        ("where(a > b, a, c) + 1", "np.where(x > y, x, z) + 1", "np.where(X > Y, X, Z) + 1"),
+        ("exp(a)", "np.exp(x)", "np.exp(X)"),
+        ("log(a)", "np.log(x)", "np.log(X)"),
+        ("sin(a)", "np.sin(x)", "np.sin(X)"),
+        ("a ** 3", "x ** 3", "X ** 3"),
+        ("a % b", "x % y", "X % Y"),
+    ] {
+        rows.push(("map", expr(ours), three, large));
+        rows.push(("map", expr(ours), small, little));
+    }
+    for (ours, large, little) in [("a * 3 + 1", "f * 3 + 1", "F * 3 + 1")] {
+        rows.push(("map", expr(ours), single, large));
+        rows.push(("map", expr(ours), small_single, little));
+    }
+    for (ours, large, little) in [
+        ("a * 3 // 7", "i * 3 // 7", "I * 3 // 7"),
+        ("a * 3 + 1 - a", "i * 3 + 1 - i", "I * 3 + 1 - I"),
+    ] {
+        rows.push(("map", expr(ours), whole, large));
+        rows.push(("map", expr(ours), small_whole, little));
+    }
+    rows.push(("astype", vec![("dtype", text("f32"))], &three[..1], "x.astype('f4')"));
+    rows
+}
+
+fn others(inputs: &Given) -> Vec<Row<'_>> {
+    let Given { three, matrix, single, whole, .. } = inputs;
     let axis = |value: i64| vec![("axis", Param::Int(value))];
     let reversed =
         Param::List(vec![Param::Null, Param::List([0, 1000, 2].map(Param::Int).to_vec())]);
-    let rows: Vec<Row<'_>> = vec![
-        ("map", expr("a * 2 + b - c / 3"), &three, "x * 2 + y - z / 3"),
-        ("map", expr("(a + b) * c"), &three, "(x + y) * z"),
-        ("map", expr("where(a > b, a, c) + 1"), &three, "np.where(x > y, x, z) + 1"),
-        ("map", expr("sqrt(a * a + b * b)"), &three, "np.sqrt(x * x + y * y)"),
-        ("map", expr("a * 3 + 1"), &single, "f * 3 + 1"),
-        ("map", expr("a * 3 // 7"), &whole, "i * 3 // 7"),
-        ("map", expr("exp(a)"), &three, "np.exp(x)"),
-        ("map", expr("sin(a)"), &three, "np.sin(x)"),
+    vec![
         ("sum", vec![], &three[..1], "x.sum()"),
-        ("sum", vec![], &single, "f.sum()"),
-        ("sum", vec![], &whole, "i.sum()"),
+        ("sum", vec![], single, "f.sum()"),
+        ("sum", vec![], whole, "i.sum()"),
         ("sum", axis(0), &matrix[..1], "m.sum(axis=0)"),
         ("sum", axis(1), &matrix[..1], "m.sum(axis=1)"),
         ("mean", vec![], &three[..1], "x.mean()"),
@@ -152,41 +235,58 @@ fn main() {
         ("var", axis(0), &matrix[..1], "m.var(axis=0)"),
         ("max", vec![], &three[..1], "x.max()"),
         ("max", axis(0), &matrix[..1], "m.max(axis=0)"),
-        ("min", vec![], &whole, "i.min()"),
-        ("astype", vec![("dtype", text("f32"))], &three[..1], "x.astype('f4')"),
+        ("min", vec![], whole, "i.min()"),
         ("transpose", vec![], &matrix[..1], "m.T.copy()"),
         ("slice", vec![("ranges", reversed)], &matrix[..1], "m[:, 0:1000:2].copy()"),
-        ("concatenate", vec![], &matrix, "np.concatenate([m, m])"),
-        ("matmul", vec![], &matrix, "m @ m"),
-    ];
+        ("concatenate", vec![], matrix, "np.concatenate([m, m])"),
+        ("matmul", vec![], matrix, "m @ m"),
+    ]
+}
+
+fn main() {
+    let bench = Bench { store: Store::new(0) };
+    let words: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
+    let inputs = Given::new(&bench);
+    // The store keeps freed memory warm below its highest use, as in a worker that has run a while.
+    drop([6, 7].map(|seed| bench.random(&[4_000_000], seed)));
+    let rows: Vec<Row<'_>> = elementwise(&inputs).into_iter().chain(others(&inputs)).collect();
     let mut anchor = Anchor::start();
     println!(
-        "{:<12} {:<28} {:>9} {:>9} {:>6}",
+        "{:<12} {:<46} {:>9} {:>9} {:>6}",
         "kernel", "numpy's", "ours/ms", "numpy/ms", "ratio"
     );
     for (name, params, inputs, expression) in rows {
+        let wanted = |word: &String| name.contains(word.as_str()) || expression.contains(word);
+        if !words.is_empty() && !words.iter().any(wanted) {
+            continue;
+        }
         // Expressions that use fewer inputs than there are leave the rest unused.
         let inputs = if name == "map" || inputs.len() == 2 { inputs } else { &inputs[..1] };
         let kernel = Bench::kernel(name, &params, inputs.len());
+        let small = inputs.first().is_some_and(|input| input.nbytes() <= 8 * SMALL as u64);
+        let repeats = REPEATS[usize::from(small)];
         let (mut ours, mut theirs) = (Vec::new(), Vec::new());
         for _ in 0..ROUNDS {
-            let start = Instant::now();
-            let result = bench.run(&kernel, inputs);
-            ours.push(start.elapsed().as_secs_f64());
-            drop(result);
-            theirs.extend(anchor.as_mut().and_then(|anchor| anchor.seconds(expression)));
+            let start = cpu_seconds();
+            for _ in 0..repeats {
+                drop(bench.run(&kernel, inputs));
+            }
+            ours.push((cpu_seconds() - start) / f64::from(repeats));
+            theirs.extend(anchor.as_mut().and_then(|anchor| anchor.seconds(repeats, expression)));
         }
-        let ours = median(ours) * 1e3;
+        let ours = least(&ours) * 1e3;
         let (theirs, ratio) = if theirs.is_empty() {
             ("–".to_owned(), "–".to_owned())
         } else {
-            let theirs = median(theirs) * 1e3;
-            (format!("{theirs:.3}"), format!("{:.2}", theirs / ours))
+            let theirs = least(&theirs) * 1e3;
+            (format!("{theirs:.4}"), format!("{:.2}", theirs / ours))
         };
-        println!("{name:<12} {expression:<28} {ours:>9.3} {theirs:>9} {ratio:>6}");
+        println!("{name:<12} {expression:<46} {ours:>9.4} {theirs:>9} {ratio:>6}");
     }
     match anchor {
         Some(anchor) => anchor.stop(),
-        None => println!("not run: numpy, install numpy 2 and set RDASK_TEST_PYTHON to its python"),
+        None => {
+            println!("not run: numpy, install numpy 2 and set RDASK_BENCH_PYTHON to its python")
+        }
     }
 }

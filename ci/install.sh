@@ -9,7 +9,7 @@ installed=$target/ci/installed
 : >"$installed"
 
 packages=(openmpi-bin libopenmpi-dev mpich libmpich-dev libhwloc-dev pkg-config libclang-dev
-    python3-venv)
+    python3-venv gfortran)
 
 missing_packages() {
     local package
@@ -55,7 +55,7 @@ install_numpy() {
 }
 
 if install_packages; then
-    printf '%s\n' 'Open MPI' MPICH hwloc >>"$installed"
+    printf '%s\n' 'Open MPI' MPICH hwloc gfortran >>"$installed"
 fi
 if install_numpy; then
     printf '%s\n' 'numpy' >>"$installed"

@@ -44,7 +44,7 @@ while read -r name; do
         [ "$code" = 0 ] && code=1
     fi
     printf '%-14s %8d %8d  %s\n' "$name" "$ran" "$not_run" "$why"
-done < <({ printf '%s\n' 'Open MPI' MPICH hwloc numpy
+done < <({ printf '%s\n' 'Open MPI' MPICH hwloc numpy gfortran
     [ -f "$RDASK_TEST_RECORD" ] && cut -f 2 "$RDASK_TEST_RECORD"; } | awk 'NF && !seen[$0]++')
 
 passed=$(count passed) failed=$(count failed)

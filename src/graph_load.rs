@@ -6,9 +6,9 @@
 
 use crate::graph_file::{self, FileFault, MAGIC};
 use crate::graph_json::{self, JsonFault};
-use crate::kernels::{self, SpecError};
+use crate::kernels::{self, Checker, SpecError};
 use rdask_core::codec::{self, MAX_SPEC_BYTES};
-use rdask_core::graph::{Graph, GraphError, RunSpec, quoted};
+use rdask_core::graph::{Graph, GraphError, RunSpec, TaskKind, quoted};
 use rdask_core::ids::TaskId;
 use rdask_core::nearest::nearest;
 use rdask_store::DType;
@@ -16,6 +16,7 @@ use rustc_hash::FxHashSet;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
+use std::path::PathBuf;
 
 /// One thing that is wrong with a graph.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -56,6 +57,16 @@ pub enum Fault {
         /// Length of the encoded spec; more where even that cannot be told.
         nbytes: usize,
     },
+    /// A task is of a kind that `--allow` does not list.
+    #[error("tasks of the kind '{}' are not allowed (task {})", kind.name(), quoted(key))]
+    NotAllowed {
+        /// The first such task.
+        key: String,
+        /// Its kind.
+        kind: TaskKind,
+        /// What is allowed.
+        allowed: Vec<TaskKind>,
+    },
     /// An array has a dtype that no kernel makes.
     #[error("unknown dtype {} (array {})", quoted(dtype), quoted(array))]
     ArrayDtype {
@@ -87,15 +98,19 @@ impl Fault {
                 SpecError::UnknownParameter { kernel, .. }
                 | SpecError::MissingParameter { kernel, .. } => Some(known_parameters(kernel)),
                 SpecError::BadParameter { .. } | SpecError::WrongInputCount { .. } => None,
+                SpecError::Plugin { fault, .. } => fault.help(),
             },
             Self::SpecTooLong { .. } => {
                 Some("put the data into a file and read it with load_npy".to_owned())
             }
+            Self::NotAllowed { allowed, .. } => {
+                let allowed: Vec<&str> = allowed.iter().map(|kind| kind.name()).collect();
+                Some(format!("--allow {} is in force", allowed.join(",")))
+            }
             Self::ArrayDtype { dtype, .. } => {
-                let names = DType::ALL.map(DType::name);
-                Some(match nearest(dtype, names) {
+                Some(match nearest(dtype, DType::all().map(DType::name)) {
                     Some(name) => did_you_mean(name),
-                    None => format!("known are {}", names.join(" ")),
+                    None => format!("known are {}", DType::KNOWN),
                 })
             }
         }
@@ -124,6 +139,24 @@ fn known_parameters(kernel: &str) -> String {
 
 pub(crate) fn did_you_mean(name: &str) -> String {
     format!("did you mean {}?", quoted(name))
+}
+
+/// What a run lets tasks do, and where their relative paths lead.
+#[derive(Clone, Debug)]
+pub struct Terms {
+    /// Paths of plugins refer to it.
+    pub working_directory: PathBuf,
+    /// Kinds of tasks that may run.
+    pub allowed: Vec<TaskKind>,
+}
+
+impl Terms {
+    /// Every kind of task, and paths that refer to this folder.
+    #[must_use]
+    pub fn all(working_directory: impl Into<PathBuf>) -> Self {
+        let working_directory = working_directory.into();
+        Self { working_directory, allowed: TaskKind::ALL.to_vec() }
+    }
 }
 
 /// Everything that is wrong with a graph that was to be loaded; never empty.
@@ -186,12 +219,13 @@ pub fn load(path: &str) -> Result<Graph, LoadError> {
     }
 }
 
-/// Everything that is wrong with a graph file, its kernels included; empty when it may be run.
+/// Everything that is wrong with a graph file, its kernels and plugins included; empty when it may
+/// be run. Relative paths refer to the working directory of this process.
 #[must_use]
 pub fn validate_file(path: &str) -> Vec<Fault> {
     let (graph, mut faults) = load_parts(path);
     if let Some(graph) = graph {
-        push_spec_faults(&graph, &mut faults);
+        push_spec_faults(&graph, &Terms::all(""), &mut faults);
     }
     faults
 }
@@ -233,29 +267,30 @@ fn read_parts(mut reader: impl Read) -> (Option<Graph>, Vec<Fault>) {
     }
 }
 
-/// Everything that is wrong with a graph, its kernels included; empty when it may be run.
+/// Everything that is wrong with a graph, its kernels and plugins included; empty when it may be
+/// run.
 ///
-/// A graph that was loaded or built is right but for its kernels and the dtypes of its arrays.
+/// A graph that was loaded or built is right but for what it runs and the dtypes of its arrays.
 #[must_use]
-pub fn validate(graph: &Graph) -> Vec<Fault> {
+pub fn validate(graph: &Graph, terms: &Terms) -> Vec<Fault> {
     let mut faults: Vec<Fault> = graph.faults().into_iter().map(Fault::Graph).collect();
     if !faults.iter().any(|fault| matches!(fault, Fault::Graph(GraphError::Layout { .. }))) {
-        push_spec_faults(graph, &mut faults);
+        push_spec_faults(graph, terms, &mut faults);
     }
     faults
 }
 
-/// The first fault of the kernels and arrays of a graph that was loaded or built: what a run checks
+/// The first fault of the specs and arrays of a graph that was loaded or built: what a run checks
 /// before it begins.
 #[must_use]
-pub fn first_fault(graph: &Graph) -> Option<Fault> {
-    spec_faults(graph).next().or_else(|| array_faults(graph).next())
+pub fn first_fault(graph: &Graph, terms: &Terms) -> Option<Fault> {
+    spec_faults(graph, terms).next().or_else(|| array_faults(graph).next())
 }
 
-fn push_spec_faults(graph: &Graph, faults: &mut Vec<Fault>) {
+fn push_spec_faults(graph: &Graph, terms: &Terms, faults: &mut Vec<Fault>) {
     // A task whose `run` could not be read was given a nameless spec and has its fault already.
     let nameless_is_reported = !faults.is_empty();
-    faults.extend(spec_faults(graph).filter(|fault| match fault {
+    faults.extend(spec_faults(graph, terms).filter(|fault| match fault {
         Fault::Spec { error: SpecError::UnknownKernel { name, .. }, .. } => {
             !(name.is_empty() && nameless_is_reported)
         }
@@ -265,20 +300,24 @@ fn push_spec_faults(graph: &Graph, faults: &mut Vec<Fault>) {
 }
 
 /// Each spec is checked once for each number of inputs that it is used with.
-fn spec_faults(graph: &Graph) -> impl Iterator<Item = Fault> {
+fn spec_faults(graph: &Graph, terms: &Terms) -> impl Iterator<Item = Fault> {
     let mut checked = FxHashSet::default();
+    let mut checker = Checker::new(&terms.working_directory);
     (0..graph.len()).map(TaskId::from_index).filter_map(move |task| {
         let inputs = graph.inputs.row(task).len();
         if !checked.insert((graph.spec_of[task.index()], inputs)) {
             return None;
         }
-        let spec = graph.spec(task);
-        let RunSpec::Kernel { name, params } = spec;
-        if let Some(nbytes) = too_long(spec) {
-            return Some(Fault::SpecTooLong { key: graph.key(task).to_owned(), nbytes });
+        let (spec, key) = (graph.spec(task), || graph.key(task).to_owned());
+        if !terms.allowed.contains(&spec.kind()) {
+            let allowed = terms.allowed.clone();
+            return Some(Fault::NotAllowed { key: key(), kind: spec.kind(), allowed });
         }
-        let error = kernels::parse(name, params, inputs).err()?;
-        Some(Fault::Spec { key: graph.key(task).to_owned(), error })
+        if let Some(nbytes) = too_long(spec) {
+            return Some(Fault::SpecTooLong { key: key(), nbytes });
+        }
+        let error = checker.check(spec, inputs).err()?;
+        Some(Fault::Spec { key: key(), error })
     })
 }
 
@@ -303,7 +342,7 @@ fn array_faults(graph: &Graph) -> impl Iterator<Item = Fault> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{ArrayOutput, GraphBuilder};
+    use crate::{ArrayOutput, GraphBuilder, RunSpec};
 
     fn kernel(name: &str) -> RunSpec {
         RunSpec::kernel::<&str>(name, [])
@@ -321,7 +360,7 @@ mod tests {
         graph.add("c", kernel("no_such_kernel"), &[a]);
         graph.add("d", kernel("nor_this_one"), &[]);
         let graph = graph.build().unwrap();
-        let faults = validate(&graph);
+        let faults = validate(&graph, &Terms::all("."));
         assert_eq!(
             lines(&faults),
             [
@@ -330,7 +369,7 @@ mod tests {
                 "unknown kernel 'nor_this_one' (task 'd')",
             ]
         );
-        assert_eq!(first_fault(&graph).as_ref(), faults.first());
+        assert_eq!(first_fault(&graph, &Terms::all(".")).as_ref(), faults.first());
     }
 
     #[test]
@@ -345,7 +384,7 @@ mod tests {
         };
         let longest = MAX_SPEC_BYTES - around;
         assert_eq!(too_long(of_length(longest).spec(TaskId(0))), None);
-        let fault = first_fault(&of_length(longest + 1)).unwrap();
+        let fault = first_fault(&of_length(longest + 1), &Terms::all(".")).unwrap();
         assert_eq!(
             fault.to_string(),
             "what the task runs takes 67104769 bytes, more than 67104768 (task 'big')"
@@ -366,7 +405,7 @@ mod tests {
         graph.array(array("right", "f64"));
         graph.array(array("wrong", "f46"));
         graph.array(array("other", "decimal128"));
-        let faults = validate(&graph.build().unwrap());
+        let faults = validate(&graph.build().unwrap(), &Terms::all("."));
         assert_eq!(
             lines(&faults),
             ["unknown dtype 'f46' (array 'wrong')", "unknown dtype 'decimal128' (array 'other')"]
@@ -431,7 +470,10 @@ mod tests {
         );
         let error = load(&path).unwrap_err();
         assert!(error.to_string().ends_with("; 1 more fault"), "{error}");
-        assert_eq!(error.help().unwrap(), "this rdask-hpc runs kernels: {\"kernel\": NAME, ...}");
+        assert_eq!(
+            error.help().unwrap(),
+            "this rdask-hpc runs {\"kernel\": NAME, ...} and {\"plugin\": PATH, ...}"
+        );
         let missing = validate_file(&folder.path().join("none").display().to_string());
         assert_eq!(lines(&missing), ["there is no such graph file"]);
     }

@@ -130,7 +130,12 @@ pub(crate) fn any_graph() -> impl Strategy<Value = Graph> {
                 let possible = if backwards { i + 1..count } else { 0..i };
                 let inputs = inputs.iter().filter(|_| !possible.is_empty());
                 let inputs = inputs.map(|n| keys[possible.start + n % possible.len()].as_str());
-                let spec = RunSpec::Kernel { name: kernel, params };
+                let spec = match kernel.strip_prefix('p') {
+                    Some(symbol) => {
+                        RunSpec::plugin(format!("lib{kernel}.so"), format!("f{symbol}"), params)
+                    }
+                    None => RunSpec::Kernel { name: kernel, params },
+                };
                 let task = graph.add_by_key(&keys[i], spec, inputs);
                 if let Some(attributes) = attributes {
                     graph.attributes(task, attributes);

@@ -11,6 +11,7 @@ pub mod cli;
 mod clock;
 pub mod config;
 mod executor;
+pub mod generate;
 pub mod graph_dot;
 pub mod graph_file;
 pub mod graph_info;

@@ -5,7 +5,7 @@
 use crate::clock::Clock;
 use crate::config::{Fsync, Progress};
 use crate::executor::Seat;
-use crate::graph_load::LoadError;
+use crate::graph_load::{LoadError, Terms};
 use crate::scheduler::{self, Delivery, ExpectedWorker, Inbox, LoadedGraph, SchedulerOptions};
 use crate::worker::{Worker, WorkerSetup};
 use rdask_core::config::Config;
@@ -109,7 +109,7 @@ pub enum RunError {
 /// # Errors
 /// As `RunError` says; a failed task is an error that names it.
 pub fn run_local(graph: Graph, options: LocalOptions) -> Result<Results, RunError> {
-    let loaded = scheduler::loaded(graph)
+    let loaded = scheduler::loaded(graph, &Terms::all(&options.working_directory))
         .map_err(|fault| LoadError { origin: String::new(), faults: vec![fault] })?;
     // A thread of its own, so that the caller may be inside any runtime.
     let thread = std::thread::Builder::new()

@@ -91,7 +91,11 @@ fn wrong_graphs() -> Vec<(&'static str, Value)> {
             "parameter unknown",
             only(json!({"kernel": "full", "shap": [4], "shape": [4], "dtype": "f64", "value": 1})),
         ),
-        ("task of another kind", only(json!({"plugin": "a.so", "symbol": "f", "params": {}}))),
+        (
+            "plugin that is not there",
+            only(json!({"plugin": "there/is/none.so", "symbol": "f", "params": {}})),
+        ),
+        ("task of another kind", only(json!({"python": "gASV"}))),
     ]
 }
 

@@ -8,13 +8,14 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 /// Where a message of a file belongs: the first prefix that fits.
-const AREAS: [(&str, &str); 14] = [
+const AREAS: [(&str, &str); 15] = [
     ("src/cli", "Command line and settings"),
     ("src/config", "Command line and settings"),
     ("core/src/config", "Command line and settings"),
     ("core/src/units", "Command line and settings"),
     ("src/byte_size", "Command line and settings"),
     ("src/graph", "Graphs"),
+    ("src/generate", "Graphs"),
     ("core/src/graph", "Graphs"),
     ("src/kernels", "Kernels and their parameters"),
     ("src/output", "Files that a run writes"),

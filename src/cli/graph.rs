@@ -3,7 +3,7 @@
 //! Reading and writing formats is the library's; here stand only the arguments, the streams and
 //! what is printed. A file that is written appears whole or not at all.
 
-use super::{EXIT_USAGE, graph_files, print};
+use super::{EXIT_USAGE, generate, graph_files, print};
 use crate::output::whole::write_whole;
 use crate::user_error::UserError;
 use crate::{graph_dot, graph_file, graph_info, graph_json};
@@ -15,6 +15,9 @@ use std::process::ExitCode;
 /// What to do with a graph file. `-` stands for stdin or stdout.
 #[derive(Debug, Subcommand)]
 pub(super) enum GraphCommand {
+    /// Make a benchmark or example graph
+    #[command(after_help = generate::after_help(), allow_negative_numbers = true)]
+    Generate(generate::GenerateArgs),
     /// Make graph.bin from the JSON form
     #[command(after_help = "Examples:
   rdask-hpc graph import graph.json -o graph.bin")]
@@ -67,6 +70,10 @@ pub(super) enum GraphCommand {
 /// Carries out one of the commands.
 pub(super) fn run(command: GraphCommand) -> anyhow::Result<ExitCode> {
     match command {
+        GraphCommand::Generate(args) => {
+            let (output, graph) = generate::generate(args)?;
+            write(&output, |out| graph_file::write(&graph, out))?;
+        }
         GraphCommand::Import { file, output } => {
             let graph = graph_files::load(&file)?;
             write(&output, |out| graph_file::write(&graph, out))?;

@@ -36,6 +36,7 @@ Examples:
 /// Below `graph`.
 pub(super) const GRAPH: &str = "\
 Examples:
+  rdask-hpc graph generate stencil_1d --width 64 --steps 1000 -o graph.bin
   rdask-hpc graph import graph.json -o graph.bin
   rdask-hpc graph export graph.bin -o -
   rdask-hpc graph info graph.bin --json

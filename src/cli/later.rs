@@ -19,9 +19,6 @@ pub(super) fn refuse(arguments: &[OsString]) -> Result<(), UserError> {
     {
         return Err(sentence(&format!("the command '{first}'")));
     }
-    if texts.starts_with(&["graph", "generate"]) {
-        return Err(sentence("the command 'graph generate'"));
-    }
     for text in texts {
         let Some(option) = text.strip_prefix("--") else { continue };
         let name = option.split('=').next().unwrap_or(option);

@@ -11,6 +11,7 @@ mod completions;
 mod config;
 #[cfg(test)]
 mod document;
+mod generate;
 mod graph;
 mod graph_files;
 mod help;

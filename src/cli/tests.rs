@@ -67,7 +67,6 @@ fn later_options_and_commands_are_refused_by_name() {
         "run --native graph.bin",
         "serve",
         "doctor",
-        "graph generate cholesky -o x",
     ] {
         let words: Vec<OsString> =
             std::iter::once("rdask-hpc").chain(line.split_whitespace()).map(Into::into).collect();
@@ -120,6 +119,11 @@ fn help_of_graph() {
 #[test]
 fn help_of_config_and_completions() {
     insta::assert_snapshot!(["config", "completions"].map(help).join("\n----\n"));
+}
+
+#[test]
+fn help_of_graph_generate() {
+    insta::assert_snapshot!(help("graph generate"));
 }
 
 #[test]

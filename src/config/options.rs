@@ -5,6 +5,7 @@
 //! start, by the launcher or the plan.
 
 use rdask_core::config::{Config, ConfigError};
+use rdask_core::graph::TaskKind;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -121,6 +122,8 @@ pub struct RunOptions {
     pub memory_limit: MemoryLimit,
     /// What each worker has of each abstract resource, in millionths, sorted by name.
     pub resources: Vec<(String, u64)>,
+    /// Kinds of tasks that may run.
+    pub allow: Vec<TaskKind>,
     /// Node-local scratch folder.
     pub local_directory: Option<PathBuf>,
     /// Overrides the detected launcher.

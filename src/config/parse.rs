@@ -4,6 +4,7 @@ use super::layer::{Layers, check};
 use super::table::{self, Kind};
 use super::{Bind, Bootstrap, Fsync, MemoryLimit, Progress, Rank0, RunOptions};
 use crate::user_error::UserError;
+use rdask_core::graph::TaskKind;
 use rdask_core::units::{parse_bytes, parse_duration_ns};
 use serde::Deserialize;
 use serde::de::IntoDeserializer;
@@ -39,6 +40,7 @@ pub(super) fn options(layers: &Layers, directory: &Path) -> Result<RunOptions, U
         scheduler_cores: count(layers, "scheduler-cores")?,
         memory_limit: memory_limit(layers)?,
         resources: resources(layers)?,
+        allow: allow(layers)?,
         local_directory: path("local-directory"),
         launcher: layers.text("launcher").map(|(text, _)| text.to_owned()),
         bootstrap: choice::<Bootstrap>(layers, "bootstrap")?,
@@ -142,6 +144,18 @@ fn resources(layers: &Layers) -> Result<Vec<(String, u64)>, UserError> {
         (!twice).then_some(list)
     })?;
     Ok(given.unwrap_or_default())
+}
+
+/// Kinds of tasks, in the order of the documentation.
+fn allow(layers: &Layers) -> Result<Vec<TaskKind>, UserError> {
+    let read = |text: &str| {
+        let words: Vec<&str> = text.split(',').map(str::trim).collect();
+        let known = |word: &&str| TaskKind::ALL.iter().any(|kind| kind.name() == *word);
+        let listed = |kind: &TaskKind| words.contains(&kind.name());
+        words.iter().all(known).then(|| TaskKind::ALL.into_iter().filter(listed).collect())
+    };
+    let expected = format!("a list of {}", TaskKind::ALL.map(TaskKind::name).join(", "));
+    Ok(value(layers, "allow", &expected, read)?.unwrap_or_else(|| TaskKind::ALL.to_vec()))
 }
 
 /// A decimal number in millionths; six digits behind the point count.

@@ -147,6 +147,13 @@ pub(crate) const OPTIONS: &[OptionRow] = &[
         "",
         "Make a scratch folder for the run there, on each node",
     ),
+    row(
+        "allow",
+        WORKERS,
+        Value("KINDS"),
+        "native,command,plugin,python",
+        "Kinds of tasks that may run; a graph with others is refused",
+    ),
     rare("launcher", LAUNCH, Value("NAME"), "", "Overrides the detected launcher"),
     rare("bootstrap", LAUNCH, Choice(&["auto", "mpi"]), "auto", "How the ranks find each other"),
     rare(
@@ -177,7 +184,6 @@ pub(crate) const OPTIONS: &[OptionRow] = &[
 /// Options that later versions bring.
 pub(crate) const LATER: &[&str] = &[
     "report",
-    "allow",
     "lifetime",
     "lifetime-stagger",
     "bootstrap-dir",

@@ -182,6 +182,7 @@ fn every_option_can_be_given_in_a_file() {
             Kind::Value(_) => match row.name {
                 "resources" => "GPU=1",
                 "memory-limit" => "none",
+                "allow" => "native",
                 _ => "7",
             },
         };

@@ -29,6 +29,7 @@ fn encode(record: impl Serialize, bytes: &mut Vec<u8>) {
 #[derive(Serialize)]
 enum FileSpec<'a> {
     Kernel { name: &'a str, params: Vec<(&'a str, FileParam<'a>)> },
+    Plugin { path: &'a str, symbol: &'a str, params: Vec<(&'a str, FileParam<'a>)> },
 }
 
 /// A parameter as it is written; the numbers of the variants are those of the file.
@@ -56,8 +57,14 @@ pub(super) struct SpecWriter {
 
 impl SpecWriter {
     pub(super) fn push(&mut self, spec: &RunSpec) {
-        let RunSpec::Kernel { name, params } = spec;
-        let spec = FileSpec::Kernel { name, params: self.fields(params) };
+        let spec = match spec {
+            RunSpec::Kernel { name, params } => {
+                FileSpec::Kernel { name, params: self.fields(params) }
+            }
+            RunSpec::Plugin { path, symbol, params } => {
+                FileSpec::Plugin { path, symbol, params: self.fields(params) }
+            }
+        };
         encode(spec, &mut self.specs);
     }
 
@@ -169,7 +176,7 @@ impl<'de> DeserializeSeed<'de> for SpecSeed<'_, '_> {
     type Value = RunSpec;
 
     fn deserialize<D: Deserializer<'de>>(self, decoder: D) -> Result<RunSpec, D::Error> {
-        decoder.deserialize_enum("RunSpec", &["Kernel"], self)
+        decoder.deserialize_enum("RunSpec", &["Kernel", "Plugin"], self)
     }
 }
 
@@ -182,18 +189,53 @@ impl<'de> Visitor<'de> for SpecSeed<'_, '_> {
 
     fn visit_enum<A: EnumAccess<'de>>(self, access: A) -> Result<RunSpec, A::Error> {
         let (kind, content) = access.variant::<u32>()?;
-        if kind != 0 {
-            return Err(de::Error::custom(format!("run specs of kind {kind} are not known")));
+        let blobs = self.blobs;
+        match kind {
+            0 => content.struct_variant(&["name", "params"], KernelVisitor { blobs }),
+            1 => content.struct_variant(&["path", "symbol", "params"], PluginVisitor { blobs }),
+            _ => Err(de::Error::custom(format!("run specs of kind {kind} are not known"))),
         }
-        content.struct_variant(&["name", "params"], self)
+    }
+}
+
+struct KernelVisitor<'a, 'b> {
+    blobs: &'a mut BlobReader<'b>,
+}
+
+impl<'de> Visitor<'de> for KernelVisitor<'_, '_> {
+    type Value = RunSpec;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a kernel")
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut fields: A) -> Result<RunSpec, A::Error> {
-        let missing = || de::Error::custom("a run spec has a name and parameters");
+        let missing = || de::Error::custom("a kernel has a name and parameters");
         let name: &str = fields.next_element()?.ok_or_else(missing)?;
         let seed = FieldsSeed { blobs: self.blobs, depth: MAX_PARAM_DEPTH };
         let params = fields.next_element_seed(seed)?.ok_or_else(missing)?;
         Ok(RunSpec::Kernel { name: name.to_owned(), params })
+    }
+}
+
+struct PluginVisitor<'a, 'b> {
+    blobs: &'a mut BlobReader<'b>,
+}
+
+impl<'de> Visitor<'de> for PluginVisitor<'_, '_> {
+    type Value = RunSpec;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a plugin")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut fields: A) -> Result<RunSpec, A::Error> {
+        let missing = || de::Error::custom("a plugin has a path, a symbol and parameters");
+        let path: &str = fields.next_element()?.ok_or_else(missing)?;
+        let symbol: &str = fields.next_element()?.ok_or_else(missing)?;
+        let seed = FieldsSeed { blobs: self.blobs, depth: MAX_PARAM_DEPTH };
+        let params = fields.next_element_seed(seed)?.ok_or_else(missing)?;
+        Ok(RunSpec::Plugin { path: path.to_owned(), symbol: symbol.to_owned(), params })
     }
 }
 

@@ -269,8 +269,8 @@ fn run_specs_that_cannot_be() {
     let spec = |bytes: &[u8]| fault(&with(&[(2, 0, 1, bytes)]));
     assert_eq!(spec(b""), "run spec 0: it reaches over the end (section SPECS)");
     assert_eq!(
-        spec(b"\x01\x00\x00"),
-        "run spec 0: run specs of kind 1 are not known (section SPECS)"
+        spec(b"\x63\x00\x00"),
+        "run spec 0: run specs of kind 99 are not known (section SPECS)"
     );
     assert_eq!(spec(b"\x00\x00\x00\x00"), "1 bytes follow its 1 records (section SPECS)");
     let param = |bytes: &[u8]| spec(&[b"\x00\x01k\x01\x01p", bytes].concat());

@@ -3,7 +3,7 @@
 use super::compact_object;
 use super::decimal::write_scaled;
 use super::import::{RESOURCE_DIGITS, SECOND_DIGITS};
-use super::params::ToJson;
+use super::params::{ObjectToJson, ToJson};
 use rdask_core::graph::{ArrayOutput, Attributes, Graph, Outputs, RunSpec};
 use rdask_core::ids::TaskId;
 use serde::Serialize;
@@ -90,19 +90,32 @@ impl serde_json::ser::Formatter for Spaced {
 fn write_task(graph: &Graph, task: TaskId, out: &mut impl Write) -> io::Result<()> {
     out.write_all(b"{\"key\": ")?;
     json(graph.key(task), out)?;
-    let RunSpec::Kernel { name, params } = graph.spec(task);
-    out.write_all(b", \"run\": {\"kernel\": ")?;
-    json(name, out)?;
-    for (name, value) in params {
-        field(name, &ToJson(value), out)?;
-    }
-    out.write_all(b"}")?;
+    write_run(graph.spec(task), out)?;
     let inputs = graph.inputs.row(task);
     if !inputs.is_empty() {
         field("deps", &inputs.iter().map(|input| graph.key(*input)).collect::<Vec<_>>(), out)?;
     }
     if let Some(attributes) = graph.attributes_of(task) {
         write_attributes(attributes, out)?;
+    }
+    out.write_all(b"}")
+}
+
+fn write_run(spec: &RunSpec, out: &mut impl Write) -> io::Result<()> {
+    match spec {
+        RunSpec::Kernel { name, params } => {
+            out.write_all(b", \"run\": {\"kernel\": ")?;
+            json(name, out)?;
+            for (name, value) in params {
+                field(name, &ToJson(value), out)?;
+            }
+        }
+        RunSpec::Plugin { path, symbol, params } => {
+            out.write_all(b", \"run\": {\"plugin\": ")?;
+            json(path, out)?;
+            field("symbol", symbol, out)?;
+            field("params", &ObjectToJson(params), out)?;
+        }
     }
     out.write_all(b"}")
 }

@@ -8,7 +8,7 @@ use super::decimal::parse_scaled;
 use super::stream::{Pieces, PiecesVisitor, Run, Text, TopVisitor};
 use super::{JSON_VERSION, JsonFault, compact_object};
 use crate::graph_load::{Fault, LoadError, did_you_mean};
-use rdask_core::graph::{Attributes, Graph, GraphBuilder, RunSpec, quoted};
+use rdask_core::graph::{Attributes, Graph, GraphBuilder, Param, Params, RunSpec, quoted};
 use rdask_core::nearest::nearest;
 use rdask_core::units::parse_bytes;
 use serde::Deserialize;
@@ -34,7 +34,7 @@ const TASK_FIELDS: [&str; 13] = [
     "timeout",
 ];
 /// Kinds of tasks that the form knows and this program does not run.
-const OTHER_KINDS: [&str; 3] = ["plugin", "python", "command"];
+const OTHER_KINDS: [&str; 2] = ["python", "command"];
 /// Digits behind the point of resource amounts and of seconds that are kept.
 pub(super) const RESOURCE_DIGITS: u32 = 6;
 pub(super) const SECOND_DIGITS: u32 = 9;
@@ -354,12 +354,19 @@ impl<'a> Importer<'a> {
             }
             return Some(RunSpec::Kernel { name: name.0.into_owned(), params: run.params });
         }
+        if run.params.iter().any(|(name, _)| name == "plugin") {
+            let plugin = plugin_of(run.params);
+            return plugin
+                .map_err(|(problem, help)| self.fault_at(path(), raw, problem, help))
+                .ok();
+        }
         let names = || run.params.iter().map(|(name, _)| name.as_str());
         let other = OTHER_KINDS.into_iter().find(|kind| names().any(|name| name == *kind));
         let (problem, help) = match other {
             Some(kind) => (
                 format!("tasks of the kind '{kind}' are not supported"),
-                "this rdask-hpc runs kernels: {\"kernel\": NAME, ...}".to_owned(),
+                "this rdask-hpc runs {\"kernel\": NAME, ...} and {\"plugin\": PATH, ...}"
+                    .to_owned(),
             ),
             None => (
                 "the field 'kernel' is missing".to_owned(),
@@ -437,6 +444,38 @@ impl<'a> Importer<'a> {
                 Pieces::new()
             }
         }
+    }
+}
+
+/// The plugin that the fields of a `run` name; else what is wrong, and a help.
+fn plugin_of(fields: Params) -> Result<RunSpec, (String, Option<String>)> {
+    let (mut path, mut symbol, mut params) = (None, None, None);
+    for (name, value) in fields {
+        let wrong = |expected: &str| Err((format!("'{name}' of a plugin is {expected}"), None));
+        let twice = match (name.as_str(), value) {
+            ("plugin", Param::Str(text)) => path.replace(text).is_some(),
+            ("symbol", Param::Str(text)) => symbol.replace(text).is_some(),
+            ("params", Param::Map(fields)) => params.replace(fields).is_some(),
+            ("plugin" | "symbol", _) => return wrong("a string"),
+            ("params", _) => return wrong("an object"),
+            _ => {
+                let help = nearest(&name, ["plugin", "symbol", "params"]).map(did_you_mean);
+                let help = help.or_else(|| Some("parameters stand in 'params'".to_owned()));
+                return Err((format!("a plugin has no field {}", quoted(&name)), help));
+            }
+        };
+        if twice {
+            return Err((format!("the field '{name}' stands twice"), None));
+        }
+    }
+    match (path, symbol) {
+        (Some(path), Some(symbol)) => {
+            Ok(RunSpec::Plugin { path, symbol, params: params.unwrap_or_default() })
+        }
+        _ => Err((
+            "the field 'symbol' is missing".to_owned(),
+            Some("it names the function of the plugin".to_owned()),
+        )),
     }
 }
 

@@ -20,6 +20,7 @@ mod tests;
 pub use export::export;
 pub(crate) use import::import_parts;
 pub use import::{import, import_from};
+pub(crate) use params::ObjectToJson;
 
 use serde_json::value::RawValue;
 

@@ -82,13 +82,20 @@ impl Serialize for ToJson<'_> {
             Param::Float(value) => out.serialize_f64(*value),
             Param::Str(value) => out.serialize_str(value),
             Param::List(items) => out.collect_seq(items.iter().map(ToJson)),
-            Param::Map(fields) => {
-                let mut map = out.serialize_map(Some(fields.len()))?;
-                for (name, value) in fields {
-                    map.serialize_entry(name, &ToJson(value))?;
-                }
-                map.end()
-            }
+            Param::Map(fields) => ObjectToJson(fields).serialize(out),
         }
+    }
+}
+
+/// Named parameters that go to JSON as one object.
+pub(crate) struct ObjectToJson<'a>(pub(crate) &'a Params);
+
+impl Serialize for ObjectToJson<'_> {
+    fn serialize<S: Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
+        let mut map = out.serialize_map(Some(self.0.len()))?;
+        for (name, value) in self.0 {
+            map.serialize_entry(name, &ToJson(value))?;
+        }
+        map.end()
     }
 }

@@ -178,12 +178,11 @@ fn mistyped_fields_are_faults_with_their_place() {
 }
 
 #[test]
-fn what_a_task_runs_must_be_a_kernel() {
+fn what_a_task_runs_must_be_a_kernel_or_a_plugin() {
     let cases = [
-        (
-            r#""run": {"plugin": "x.so", "symbol": "f"}"#,
-            "tasks of the kind 'plugin' are not supported",
-        ),
+        (r#""run": {"plugin": "x.so"}"#, "the field 'symbol' is missing"),
+        (r#""run": {"plugin": "x", "symbol": "f", "parms": {}}"#, "a plugin has no field 'parms'"),
+        (r#""run": {"plugin": "x", "symbol": "f", "n": 1}"#, "a plugin has no field 'n'"),
         (r#""run": {"python": "gASV"}"#, "tasks of the kind 'python' are not supported"),
         (
             r#""run": {"command": ["ls"], "env": {}}"#,
@@ -199,6 +198,25 @@ fn what_a_task_runs_must_be_a_kernel() {
         assert!(line.starts_with(&format!("{expected} (tasks[0].run, line 1 column ")), "{line}");
         assert_eq!(help.is_some(), run.contains('{') && !run.contains("\"\""), "{run}");
     }
+    let plain = [
+        (r#""run": {"plugin": 7, "symbol": "f"}"#, "'plugin' of a plugin is a string"),
+        (
+            r#""run": {"plugin": "x", "symbol": "f", "params": 1}"#,
+            "'params' of a plugin is an object",
+        ),
+        (
+            r#""run": {"plugin": "x", "symbol": "f", "symbol": "g"}"#,
+            "the field 'symbol' stands twice",
+        ),
+    ];
+    for (run, expected) in plain {
+        let (line, _) = fault(&one_task(run));
+        assert!(line.starts_with(&format!("{expected} (tasks[0].run, line 1 column ")), "{line}");
+    }
+    assert_eq!(
+        fault(&one_task(r#""run": {"plugin": "", "symbol": "f"}"#)).0,
+        "the parameter 'plugin' is empty or holds a zero byte (task 'x')"
+    );
     let (line, _) = fault(&one_task(r#""run": {"kernel": 7}"#));
     assert!(line.starts_with("expected ") && line.contains(", found integer 7 ("), "{line}");
     assert!(line.contains("(tasks[0].run.kernel, "), "{line}");

@@ -1,4 +1,4 @@
-//! The built-in array operations, with numpy 2's rules.
+//! The built-in array operations, with numpy 2's rules, and functions of plugins.
 //!
 //! `parse` turns a name and its parameters into a `Kernel` and finds every fault that can be found
 //! without data; `Kernel::run` computes on inputs borrowed from the store, into a buffer of the
@@ -12,19 +12,31 @@ mod fault;
 mod io;
 mod linalg;
 mod npy;
+mod order;
+mod parallel;
 mod params;
 mod philox;
+mod plugin;
+mod plugin_file;
+mod plugin_params;
 mod promotion;
 mod random;
 mod reduce;
 mod scalar;
 mod shape;
+mod simd;
 mod strided;
 mod table;
 mod testing;
+mod time;
+mod widened;
+
+pub use plugin_file::PluginFault;
 
 use array::{input_name, text};
-use rdask_core::graph::Params;
+use plugin::Plugin;
+use plugin_file::PluginChecker;
+use rdask_core::graph::{Params, RunSpec, quoted};
 use rdask_core::messages::TaskError;
 use rdask_store::{Header, Sealed, Store};
 use std::fmt;
@@ -97,6 +109,14 @@ pub enum SpecError {
         /// How many the task has.
         given: usize,
     },
+    /// A plugin cannot be used.
+    #[error("plugin {}: {fault}", quoted(path))]
+    Plugin {
+        /// Its file, as the graph names it.
+        path: String,
+        /// Why.
+        fault: PluginFault,
+    },
 }
 
 /// A kernel with its checked parameters. It may run many times, on many threads at once.
@@ -117,6 +137,49 @@ impl fmt::Debug for Kernel {
 /// The first fault found.
 pub fn parse(name: &str, params: &Params, inputs: usize) -> Result<Kernel, SpecError> {
     table::parse(name, params, inputs).map(|(name, operation)| Kernel { name, operation })
+}
+
+/// What a run spec runs, with checked parameters. Nothing of a plugin is opened before it runs.
+///
+/// # Errors
+/// The first fault of a kernel.
+pub fn of_spec(spec: &RunSpec, inputs: usize) -> Result<Kernel, SpecError> {
+    match spec {
+        RunSpec::Kernel { name, params } => parse(name, params, inputs),
+        RunSpec::Plugin { path, symbol, params } => {
+            let plugin = Plugin::new(path, symbol, params);
+            let operation: Operation = Box::new(move |context, inputs| plugin.run(context, inputs));
+            Ok(Kernel { name: "plugin", operation })
+        }
+    }
+}
+
+/// Finds what is wrong with run specs before a run.
+#[derive(Debug)]
+pub struct Checker {
+    plugins: PluginChecker,
+}
+
+impl Checker {
+    /// Relative paths of plugins refer to `working_directory`.
+    #[must_use]
+    pub fn new(working_directory: &Path) -> Self {
+        Self { plugins: PluginChecker::new(working_directory) }
+    }
+
+    /// Checks a run spec with a number of inputs; a plugin by its file, without running any of it.
+    ///
+    /// # Errors
+    /// The first fault found.
+    pub fn check(&mut self, spec: &RunSpec, inputs: usize) -> Result<(), SpecError> {
+        match spec {
+            RunSpec::Kernel { name, params } => parse(name, params, inputs).map(drop),
+            RunSpec::Plugin { path, symbol, .. } => self
+                .plugins
+                .check(path, symbol)
+                .map_err(|fault| SpecError::Plugin { path: path.clone(), fault }),
+        }
+    }
 }
 
 /// Names of all kernels, in the order of the documentation.

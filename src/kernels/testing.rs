@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 /// Rows of the table of kernels.
 pub(super) const KERNELS: &[Entry] = &[
     entry("identity", Inputs::Any, &[], |_| Ok(Box::new(identity))),
-    entry("bytes", Inputs::Any, &["size", "seed"], |reader| {
+    entry("bytes", Inputs::Any, &["size", "seed", "us"], |reader| {
         let bytes = Bytes::parse(reader)?;
         Ok(without_inputs(move |context| bytes.run(context)))
     }),
@@ -45,20 +45,27 @@ fn identity(context: &Context<'_>, inputs: &[Sealed]) -> Outcome<Sealed> {
     }
 }
 
-/// `bytes(size, seed = 0)`: that many pseudo-random bytes.
+/// `bytes(size, seed = 0, us = 0)`: that many pseudo-random bytes, given when `us` microseconds have
+/// passed since the start: a task of a known output and a known duration.
 #[derive(Debug)]
 pub(super) struct Bytes {
     size: u64,
     seed: u64,
+    least: Pause,
 }
 
 impl Bytes {
     pub(super) fn parse(reader: &Reader<'_>) -> Read<Self> {
         let size = reader.need("size", reader.count("size")?)?;
-        Ok(Self { size, seed: reader.count("seed")?.unwrap_or(0) })
+        let least = match reader.value("us") {
+            Some(_) => Pause::parse(reader, "us", 1e-6)?,
+            None => Pause { duration: Duration::ZERO },
+        };
+        Ok(Self { size, seed: reader.count("seed")?.unwrap_or(0), least })
     }
 
     pub(super) fn run(&self, context: &Context<'_>) -> Outcome<Sealed> {
+        let start = Instant::now();
         let mut writing = context
             .store
             .reserve(self.size, context.priority)
@@ -67,6 +74,7 @@ impl Bytes {
             let words = block([self.seed, 0], [number as u64, 0, 0, 0]).map(u64::to_le_bytes);
             chunk.copy_from_slice(&words.as_flattened()[..chunk.len()]);
         }
+        self.least.spin_since(start);
         writing.seal(Header::Bytes).map_err(|error| fault("RuntimeError", error.to_string()))
     }
 }
@@ -91,11 +99,14 @@ impl Pause {
     }
 
     pub(super) fn spin(&self, context: &Context<'_>) -> Outcome<Sealed> {
-        let start = Instant::now();
+        self.spin_since(Instant::now());
+        integer_object(context, 0)
+    }
+
+    fn spin_since(&self, start: Instant) {
         while start.elapsed() < self.duration {
             std::hint::spin_loop();
         }
-        integer_object(context, 0)
     }
 
     pub(super) fn sleep(&self, context: &Context<'_>) -> Outcome<Sealed> {

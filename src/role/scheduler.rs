@@ -3,11 +3,12 @@
 use super::worker::WorkerPlace;
 use super::{Request, endpoint, runtime, server_id};
 use crate::clock::Clock;
-use crate::graph_load::{self, LoadError};
+use crate::graph_load::{self, LoadError, Terms};
 use crate::scheduler::{
     self, Delivery, ExpectedWorker, FolderOptions, Inbox, OnAccepted, SchedulerFileOptions,
     SchedulerOptions, Verdict,
 };
+use anyhow::Context;
 use rdask_launcher::control::{ChildEnd, FromSupervisor, Start};
 use rdask_transport::{Connection, Listener, Role};
 use std::time::Duration;
@@ -41,7 +42,8 @@ pub(super) fn play(
             tokio::task::spawn_local(accept(listener, inbox.clone()));
         }
         if both {
-            WorkerPlace::of(start, request)?.join_here(&me, &inbox, clock)?;
+            let page = end.executing_page().context("the page of running tasks")?;
+            WorkerPlace::of(start, request)?.join_here(&me, &inbox, clock, page)?;
         }
         end.ready(0, "")?;
         anyhow::Ok(scheduler::run(options, clock, inbox, receiver).await)
@@ -81,9 +83,13 @@ fn watch(end: &ChildEnd, inbox: mpsc::Sender<Inbox>) -> anyhow::Result<()> {
 /// Reads the graph on a thread of its own, while workers connect.
 fn load(request: &Request, inbox: mpsc::Sender<Inbox>) -> anyhow::Result<()> {
     let path = graph_path(request);
+    let terms = Terms {
+        working_directory: request.options.working_directory.clone(),
+        allowed: request.options.allow.clone(),
+    };
     std::thread::Builder::new().name("graph".to_owned()).spawn(move || {
         let loaded = graph_load::load(&path).and_then(|graph| {
-            scheduler::loaded(graph)
+            scheduler::loaded(graph, &terms)
                 .map_err(|fault| LoadError { origin: path, faults: vec![fault] })
         });
         let _ended = inbox.blocking_send(Inbox::Loaded(loaded.map(Box::new)));

@@ -83,11 +83,7 @@ impl<'a> WorkerPlace<'a> {
             .await
             .context("the scheduler cannot be reached")?;
         let (listener, addresses) = self.listen(&endpoint)?;
-        let page = Arc::clone(page);
-        let note = Box::new(move |thread: u32, run: Option<&Run>| match run {
-            Some(run) => page.set(thread as usize, run.task.0, run.run_id.0),
-            None => page.clear(thread as usize),
-        });
+        let note = noting(Arc::clone(page));
         let served = config.transfer_outgoing_count_limit as usize;
         let mut setup = self.setup(addresses, config, Clock::start(), note)?;
         setup.warnings = crate::observe::forward::open();
@@ -131,11 +127,12 @@ impl<'a> WorkerPlace<'a> {
         scheduler: &Endpoint,
         inbox: &mpsc::Sender<Inbox>,
         clock: Clock,
+        page: ExecutingPage,
     ) -> anyhow::Result<()> {
         let config = self.request.options.config()?;
         let endpoint = endpoint(self.start, &config, Role::Worker, self.server_id);
         let (theirs, ours) = rdask_transport::inproc::pair(scheduler, &endpoint)?;
-        let worker = Worker::new(self.setup(Vec::new(), config, clock, Box::new(|_, _| {}))?);
+        let worker = Worker::new(self.setup(Vec::new(), config, clock, noting(Arc::new(page)))?);
         std::thread::Builder::new().name("worker".to_owned()).spawn(move || {
             let Ok(runtime) = runtime() else { return };
             let local = tokio::task::LocalSet::new();
@@ -205,6 +202,14 @@ impl<'a> WorkerPlace<'a> {
     fn spin(&self) -> Duration {
         if self.slot.bound { SPIN } else { Duration::ZERO }
     }
+}
+
+/// Notes runs where the supervisor finds them after a death.
+fn noting(page: Arc<ExecutingPage>) -> Note {
+    Box::new(move |thread: u32, run: Option<&Run>| match run {
+        Some(run) => page.set(thread as usize, run.task.0, run.run_id.0),
+        None => page.clear(thread as usize),
+    })
 }
 
 /// Vector instructions of this CPU that kernels choose by, and the rest of its kind: matmul may

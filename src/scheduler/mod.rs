@@ -27,7 +27,7 @@ pub(crate) use nannies::signal_name;
 use crate::clock::Clock;
 use crate::config::Progress;
 use crate::graph_file::content_hash;
-use crate::graph_load::{self, Fault, LoadError};
+use crate::graph_load::{self, Fault, LoadError, Terms};
 use rdask_core::config::Config;
 use rdask_core::graph::{Graph, static_order};
 use rdask_transport::{Batch, Channel, ChannelReceiver};
@@ -120,9 +120,9 @@ pub(crate) struct LoadedGraph {
 /// Checks what a run checks of a graph before it begins, and numbers its tasks.
 ///
 /// # Errors
-/// The first fault of its kernels or arrays.
-pub(crate) fn loaded(graph: Graph) -> Result<LoadedGraph, Fault> {
-    if let Some(fault) = graph_load::first_fault(&graph) {
+/// The first fault of its specs or arrays.
+pub(crate) fn loaded(graph: Graph, terms: &Terms) -> Result<LoadedGraph, Fault> {
+    if let Some(fault) = graph_load::first_fault(&graph, terms) {
         return Err(fault);
     }
     let order = static_order(&graph);

@@ -236,7 +236,7 @@ impl Driver {
         self.observer.keep_totals(&link.heartbeat);
         let registration = &link.registration;
         let running = executing.as_deref().unwrap_or_default();
-        let keys = self.keys_of(running.iter().map(|(task, _)| *task));
+        let keys = self.suspects(running.iter().map(|(task, _)| *task));
         if self.phase.is_over() {
             // Neither named nor noted: the run has its results.
             tracing::debug!(worker = %registration.name, "worker ended: {reason}");
@@ -326,6 +326,12 @@ impl Driver {
     pub(super) fn keys_of(&self, tasks: impl Iterator<Item = TaskId>) -> String {
         let Some(graph) = &self.graph else { return String::new() };
         list_keys(tasks.map(|task| graph.key(task)))
+    }
+
+    /// The same of tasks that ran when their worker died, with the plugins that may be to blame.
+    fn suspects(&self, tasks: impl Iterator<Item = TaskId>) -> String {
+        let Some(graph) = &self.graph else { return String::new() };
+        list(tasks.map(|task| graph.suspect(task)))
     }
 }
 

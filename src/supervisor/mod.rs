@@ -13,6 +13,7 @@
 
 mod child;
 mod launch;
+mod suspects;
 mod watch;
 
 pub use launch::{Accepted, Outcome, expected_rank, launch, launch_faulty};
@@ -20,6 +21,7 @@ pub use launch::{Accepted, Outcome, expected_rank, launch, launch_faulty};
 use crate::nanny::{Link, LinkEvent};
 use crate::output::{forget_verdict, write_verdict};
 use child::Child;
+use rdask_core::ids::TaskId;
 use rdask_core::messages::{FromNanny, ToNanny};
 use rdask_launcher::bootstrap::Job;
 use rdask_launcher::control::{FromChild, Start, ToChild};
@@ -98,6 +100,8 @@ pub(crate) struct Supervisor {
     verdict: Option<(i32, String)>,
     /// The signal that stopped the job.
     stopped_by: Option<i32>,
+    /// What the threads of the job's only process ran when it died.
+    last_runs: Vec<TaskId>,
     /// The scheduler says that the job is over, or is gone.
     over: bool,
     said_goodbye: bool,
@@ -130,6 +134,7 @@ impl Supervisor {
             accepted: None,
             verdict: None,
             stopped_by: None,
+            last_runs: Vec::new(),
             over: false,
             said_goodbye: false,
             kill_at: None,
@@ -218,7 +223,8 @@ impl Supervisor {
             (None, None, Some(code @ (0..=3 | 75))) => Outcome { code, ..Outcome::default() },
             (None, None, _) => {
                 let what = if self.plan.together { "scheduler and worker" } else { "scheduler" };
-                failed(format!("error: the process of the {what} {ending}; the job is lost"))
+                let at = suspects::in_words(&self.job.bootstrap, &self.last_runs);
+                failed(format!("error: the process of the {what} {ending}{at}; the job is lost"))
             }
         }
     }
@@ -354,14 +360,15 @@ impl Supervisor {
             // What it left running in its group goes with it.
             descendants::kill_group(ended.pid);
             match child.slot {
-                None => self.on_scheduler_ended(ended.ending),
+                None => self.on_scheduler_ended(&child, ended.ending),
                 Some(slot) => self.on_worker_ended(slot, &child, ended.ending),
             }
         }
     }
 
-    fn on_scheduler_ended(&mut self, ending: Ending) {
+    fn on_scheduler_ended(&mut self, child: &Child, ending: Ending) {
         tracing::debug!(%ending, "scheduler's process");
+        self.last_runs = child.executing().into_iter().map(|(task, _)| task).collect();
         self.scheduler = SchedulerState::Ended(ending);
         self.over = true;
         self.close_slots("the scheduler ended", Duration::ZERO);

@@ -432,10 +432,10 @@ impl Shell {
             traceback: String::new(),
         };
         let run_spec = self.specs.get(spec.index()).and_then(Option::as_deref);
-        let Some(RunSpec::Kernel { name, params }) = run_spec else {
+        let Some(run_spec) = run_spec else {
             return Err(unusable("its run spec did not reach the worker whole".to_owned()));
         };
-        let kernel = kernels::parse(name, params, inputs);
+        let kernel = kernels::of_spec(run_spec, inputs);
         let kernel = Arc::new(kernel.map_err(|error| unusable(error.to_string()))?);
         self.kernels.insert((spec, inputs), Arc::clone(&kernel));
         Ok(kernel)
@@ -479,7 +479,7 @@ fn store_priority(priority: Priority) -> u64 {
 pub(crate) fn type_code(header: &Header) -> TypeCode {
     match header {
         Header::Bytes => TypeCode(1),
-        Header::Array { dtype, .. } => TypeCode(16 + *dtype as u8),
+        Header::Array { dtype, .. } => TypeCode(16 + dtype.code()),
     }
 }
 

@@ -23,7 +23,7 @@ pub use check::{MAX_AXES, MAX_KEY_BYTES, MAX_TASKS};
 pub use error::{GraphError, quoted};
 pub use intern::KeyIndex;
 pub use order::static_order;
-pub use spec::{MAX_PARAM_DEPTH, Param, Params, RunSpec};
+pub use spec::{MAX_PARAM_DEPTH, Param, Params, RunSpec, TaskKind};
 
 use crate::ids::{SpecId, TaskId};
 use serde::{Deserialize, Serialize};
@@ -179,6 +179,16 @@ impl Graph {
     #[must_use]
     pub fn spec(&self, task: TaskId) -> &RunSpec {
         &self.specs[self.spec_of[task.index()].index()]
+    }
+
+    /// A task in messages about the end of its process: its key, and the plugin that it runs.
+    #[must_use]
+    pub fn suspect(&self, task: TaskId) -> String {
+        let key = quoted(self.key(task));
+        match self.spec(task).foreign() {
+            Some(foreign) => format!("{key} ({foreign})"),
+            None => key,
+        }
     }
 
     /// Attributes of a task, when it has any.

@@ -1,4 +1,4 @@
-//! What a task runs: a kernel's name and its parameters, as plain data.
+//! What a task runs: a kernel or a plugin's function, and its parameters, as plain data.
 //!
 //! The cores never look inside. `src/kernels` parses and checks specs before a run.
 //!
@@ -6,6 +6,7 @@
 //! the same graph back: `Param::normalize` makes it. Floats compare by their bits, so -0.0 and 0.0
 //! are two values and a NaN equals itself.
 
+use super::quoted;
 use serde::{Deserialize, Serialize};
 use std::hash::{Hash, Hasher};
 
@@ -36,7 +37,7 @@ pub enum Param {
 /// Named parameters in the order they were written.
 pub type Params = Vec<(String, Param)>;
 
-/// What a task runs. Other kinds (plugin, Python, command) come with their executors.
+/// What a task runs.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum RunSpec {
     /// A built-in array operation.
@@ -46,6 +47,45 @@ pub enum RunSpec {
         /// Its parameters.
         params: Params,
     },
+    /// A function of a shared library of the user.
+    Plugin {
+        /// The library's file; a relative path refers to the working directory of the run.
+        path: String,
+        /// Name of the function.
+        symbol: String,
+        /// What the function may ask for by name.
+        params: Params,
+    },
+}
+
+/// Kinds of tasks by who runs them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TaskKind {
+    /// A kernel of this program.
+    Native,
+    /// A program of its own.
+    Command,
+    /// A function of a shared library.
+    Plugin,
+    /// A Python function.
+    Python,
+}
+
+impl TaskKind {
+    /// All of them, in the order of the documentation.
+    pub const ALL: [Self; 4] = [Self::Native, Self::Command, Self::Plugin, Self::Python];
+
+    /// Its word on the command line.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Native => "native",
+            Self::Command => "command",
+            Self::Plugin => "plugin",
+            Self::Python => "python",
+        }
+    }
 }
 
 impl RunSpec {
@@ -65,26 +105,63 @@ impl RunSpec {
         Self::Kernel { name: name.into(), params }
     }
 
-    /// Name of the kernel.
+    /// A function of a shared library, with named parameters.
+    pub fn plugin<N: Into<String>>(
+        path: impl Into<String>,
+        symbol: impl Into<String>,
+        params: impl IntoIterator<Item = (N, Param)>,
+    ) -> Self {
+        let params = params.into_iter().map(|(name, value)| (name.into(), value)).collect();
+        Self::Plugin { path: path.into(), symbol: symbol.into(), params }
+    }
+
+    /// Name of the kernel, or of a plugin's function.
     #[must_use]
     pub fn name(&self) -> &str {
-        let Self::Kernel { name, .. } = self;
-        name
+        match self {
+            Self::Kernel { name, .. } => name,
+            Self::Plugin { symbol, .. } => symbol,
+        }
     }
 
     /// Parameters in the order they were written.
     #[must_use]
     pub fn params(&self) -> &Params {
-        let Self::Kernel { params, .. } = self;
-        params
+        match self {
+            Self::Kernel { params, .. } | Self::Plugin { params, .. } => params,
+        }
+    }
+
+    /// Who runs it.
+    #[must_use]
+    pub const fn kind(&self) -> TaskKind {
+        match self {
+            Self::Kernel { .. } => TaskKind::Native,
+            Self::Plugin { .. } => TaskKind::Plugin,
+        }
+    }
+
+    /// Code that is not ours, in words for messages about its crash: the plugin and its function.
+    #[must_use]
+    pub fn foreign(&self) -> Option<String> {
+        match self {
+            Self::Kernel { .. } => None,
+            Self::Plugin { path, symbol, .. } => {
+                Some(format!("plugin {}, function {}", quoted(path), quoted(symbol)))
+            }
+        }
     }
 
     /// Bytes that no encoding of it exceeds: cheap, and far above the truth for short ones.
     #[must_use]
     pub fn encoded_bound(&self) -> u64 {
-        let Self::Kernel { name, params } = self;
-        let params = params.iter().map(|(name, value)| text_bound(name) + value.encoded_bound());
-        VALUE_BOUND + text_bound(name) + params.sum::<u64>()
+        let names = match self {
+            Self::Kernel { name, .. } => text_bound(name),
+            Self::Plugin { path, symbol, .. } => text_bound(path) + text_bound(symbol),
+        };
+        let params = self.params().iter();
+        let params = params.map(|(name, value)| text_bound(name) + value.encoded_bound());
+        VALUE_BOUND + names + params.sum::<u64>()
     }
 
     /// Brings every parameter into its one form.
@@ -93,12 +170,24 @@ impl RunSpec {
     /// Name of the parameter and what is wrong with it: named twice, a reserved name, nested too
     /// deep.
     pub fn normalize(&mut self) -> Result<(), (String, &'static str)> {
-        let Self::Kernel { params, .. } = self;
+        // In the JSON form a kernel's parameters stand beside its name.
+        let is_kernel = matches!(self, Self::Kernel { .. });
+        let params = match self {
+            Self::Kernel { params, .. } => params,
+            Self::Plugin { path, symbol, params } => {
+                for (field, text) in [("plugin", path), ("symbol", symbol)] {
+                    if text.is_empty() || text.contains('\0') {
+                        return Err((field.to_owned(), "is empty or holds a zero byte"));
+                    }
+                }
+                params
+            }
+        };
         if let Some(name) = repeated(params) {
             return Err((name.to_owned(), "is given twice"));
         }
         for (name, value) in params {
-            if name == "kernel" {
+            if is_kernel && name == "kernel" {
                 return Err((name.clone(), "is a reserved name"));
             }
             value.normalize(MAX_PARAM_DEPTH).map_err(|problem| (name.clone(), problem))?;
@@ -270,5 +359,20 @@ mod tests {
         assert_eq!(allowed.normalize(), Ok(()));
         let mut deep = RunSpec::kernel("k", [("x", nested(MAX_PARAM_DEPTH + 1))]);
         assert_eq!(deep.normalize(), Err(("x".to_owned(), "is nested too deep")));
+        let mut plugin = RunSpec::plugin("p.so", "f", [("x", nested(MAX_PARAM_DEPTH + 1))]);
+        assert_eq!(plugin.normalize(), Err(("x".to_owned(), "is nested too deep")));
+    }
+
+    #[test]
+    fn a_plugin_has_a_file_and_a_function_and_may_call_a_parameter_kernel() {
+        let wrong = "is empty or holds a zero byte";
+        let mut nameless = RunSpec::plugin("", "f", [("x", Param::Null)]);
+        assert_eq!(nameless.normalize(), Err(("plugin".to_owned(), wrong)));
+        let mut cut = RunSpec::plugin("p.so", "f\0g", [("x", Param::Null)]);
+        assert_eq!(cut.normalize(), Err(("symbol".to_owned(), wrong)));
+        let mut right = RunSpec::plugin("p.so", "f", [("kernel", Param::UInt(7))]);
+        assert_eq!(right.normalize(), Ok(()));
+        assert_eq!((right.name(), right.kind()), ("f", TaskKind::Plugin));
+        assert_eq!(right.params(), &vec![("kernel".to_owned(), Param::Int(7))]);
     }
 }

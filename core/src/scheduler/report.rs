@@ -218,6 +218,14 @@ impl SchedulerState {
         text
     }
 
+    /// A task in messages about the end of its worker: its key, and the plugin that it runs.
+    pub(super) fn suspect(&self, task: TaskId) -> String {
+        match &self.graph {
+            Some(graph) if task.index() < graph.len() => graph.suspect(task),
+            Some(_) | None => self.key_of(task),
+        }
+    }
+
     /// A task's key for messages.
     pub(super) fn key_of(&self, task: TaskId) -> String {
         match &self.graph {

@@ -164,7 +164,7 @@ impl SchedulerState {
         let message = format!(
             "{deaths} workers died while they ran {}, the last was worker {name} on {host} \
              ({reason}); scheduler.allowed-failures is {}",
-            self.key_of(task),
+            self.suspect(task),
             self.config.allowed_failures
         );
         self.blame_itself(task, None, error("KilledWorker", message));

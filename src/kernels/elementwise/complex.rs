@@ -11,6 +11,7 @@ use std::f64::consts::{LN_2, LN_10};
 type C = Complex<f64>;
 
 /// `x · y` by the four products.
+#[inline(always)]
 pub(in crate::kernels) fn multiply<T>(x: Complex<T>, y: Complex<T>) -> Complex<T>
 where
     T: Copy + std::ops::Mul<Output = T> + std::ops::Add<Output = T> + std::ops::Sub<Output = T>,
@@ -19,6 +20,7 @@ where
 }
 
 /// `x / y` by Smith's method.
+#[inline(always)]
 pub(in crate::kernels) fn divide<T: Float>(x: Complex<T>, y: Complex<T>) -> Complex<T> {
     let (re, im) = (y.re.abs(), y.im.abs());
     if re >= im {
@@ -36,6 +38,7 @@ pub(in crate::kernels) fn divide<T: Float>(x: Complex<T>, y: Complex<T>) -> Comp
 }
 
 /// numpy's order: by the real part, then by the imaginary part; nothing holds for NaN but `!=`.
+#[inline(always)]
 pub(super) fn compare<T: Float>(compare: Compare, x: Complex<T>, y: Complex<T>) -> bool {
     let ordered = !x.im.is_nan() && !y.im.is_nan();
     match compare {
@@ -49,16 +52,19 @@ pub(super) fn compare<T: Float>(compare: Compare, x: Complex<T>, y: Complex<T>) 
 }
 
 /// Either part is NaN.
+#[inline(always)]
 pub(in crate::kernels) fn is_nan<T: Float>(x: Complex<T>) -> bool {
     x.re.is_nan() || x.im.is_nan()
 }
 
 /// The first that is smallest, or NaN.
+#[inline(always)]
 pub(in crate::kernels) fn minimum<T: Float>(x: Complex<T>, y: Complex<T>) -> Complex<T> {
     if compare(Compare::LessEqual, x, y) || is_nan(x) { x } else { y }
 }
 
 /// The first that is largest, or NaN.
+#[inline(always)]
 pub(in crate::kernels) fn maximum<T: Float>(x: Complex<T>, y: Complex<T>) -> Complex<T> {
     if compare(Compare::GreaterEqual, x, y) || is_nan(x) { x } else { y }
 }

@@ -8,13 +8,18 @@
 //!
 //! Results do not depend on the block length, the number of threads or the vector width.
 
+mod clip;
 pub(super) mod complex;
 mod expression;
+mod feed;
+mod fused;
 mod lexer;
 mod literal;
+mod loops;
 mod parser;
 mod program;
 pub(super) mod real;
+mod time;
 mod typing;
 mod vector;
 
@@ -22,17 +27,24 @@ use super::Context;
 use super::array::{Output, View, broadcast};
 use super::fault::Outcome;
 use super::params::{Read, Reader};
-use super::table::{Entry, Inputs, entry, of_many};
+use super::simd::Level;
+use super::table::{Entry, Inputs, entry, of_many, of_one};
 use expression::{Expression, Node};
 use program::Program;
 use rdask_store::{DType, Sealed};
 use std::sync::{Arc, PoisonError, RwLock};
 
 /// Rows of the table of kernels.
-pub(super) const KERNELS: &[Entry] = &[entry("map", Inputs::Any, &["expr"], |reader| {
-    let map = Map::parse(reader)?;
-    Ok(of_many(move |context, inputs| map.run(context, inputs)))
-})];
+pub(super) const KERNELS: &[Entry] = &[
+    entry("map", Inputs::Any, &["expr"], |reader| {
+        let map = Map::parse(reader)?;
+        Ok(of_many(move |context, inputs| map.run(context, inputs)))
+    }),
+    entry("clip", Inputs::Exactly(1), &["min", "max"], |reader| {
+        let clip = clip::Clip::parse(reader)?;
+        Ok(of_one(move |context, input| clip.run(context, input)))
+    }),
+];
 
 /// Most compiled programs that one expression keeps: a graph uses one or two combinations of
 /// dtypes.
@@ -52,6 +64,11 @@ impl Map {
         let text = reader.need("expr", reader.string("expr")?)?;
         let expression =
             parser::parse(text, reader.inputs).map_err(|problem| reader.bad("expr", problem))?;
+        Ok(Self::of(expression))
+    }
+
+    /// A checked expression.
+    fn of(expression: Expression) -> Self {
         let mut used: Vec<usize> = expression
             .nodes
             .iter()
@@ -59,7 +76,7 @@ impl Map {
             .collect();
         used.sort_unstable();
         used.dedup();
-        Ok(Self { expression, used, programs: RwLock::new(Vec::new()) })
+        Self { expression, used, programs: RwLock::new(Vec::new()) }
     }
 
     pub(super) fn run(&self, context: &Context<'_>, inputs: &[View<'_>]) -> Outcome<Sealed> {
@@ -68,7 +85,7 @@ impl Map {
         let shape = broadcast(&shapes)?;
         let program = self.program(inputs)?;
         let mut output = Output::new(context, program.dtype, &shape)?;
-        program.run(inputs, &shape, output.bytes_mut())?;
+        program.run(inputs, &shape, output.bytes_mut(), (Level::best(), context.threads))?;
         output.seal()
     }
 
@@ -80,7 +97,7 @@ impl Map {
             return Ok(program.clone());
         }
         drop(programs);
-        let program = Arc::new(Program::new(&typing::typed(&self.expression, &dtypes)?));
+        let program = Arc::new(Program::new(typing::typed(&self.expression, &dtypes)?));
         let mut programs = self.programs.write().unwrap_or_else(PoisonError::into_inner);
         if programs.len() < MOST_PROGRAMS {
             programs.push((dtypes, program.clone()));

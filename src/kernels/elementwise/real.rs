@@ -41,15 +41,19 @@ macro_rules! integer {
     ($type:ty, $self:ident, $other:ident, negative: $negative:expr, magnitude: $magnitude:expr,
      sign: $sign:expr, adjust: $adjust:expr) => {
         impl Integer for $type {
+            #[inline(always)]
             fn plus(self, other: Self) -> Self {
                 self.wrapping_add(other)
             }
+            #[inline(always)]
             fn minus(self, other: Self) -> Self {
                 self.wrapping_sub(other)
             }
+            #[inline(always)]
             fn times(self, other: Self) -> Self {
                 self.wrapping_mul(other)
             }
+            #[inline(always)]
             fn floor_divide($self, $other: Self) -> Self {
                 if $other == 0 {
                     return 0;
@@ -61,6 +65,7 @@ macro_rules! integer {
                     quotient
                 }
             }
+            #[inline(always)]
             fn remainder($self, $other: Self) -> Self {
                 if $other == 0 {
                     return 0;
@@ -68,6 +73,7 @@ macro_rules! integer {
                 let rest = $self.wrapping_rem($other);
                 if rest != 0 && $adjust { rest.wrapping_add($other) } else { rest }
             }
+            #[inline(always)]
             fn power(self, exponent: Self) -> Self {
                 let (mut base, mut exponent, mut result): (Self, Self, Self) = (self, exponent, 1);
                 while exponent > 0 {
@@ -79,27 +85,35 @@ macro_rules! integer {
                 }
                 result
             }
+            #[inline(always)]
             fn is_negative($self) -> bool {
                 $negative
             }
+            #[inline(always)]
             fn magnitude($self) -> Self {
                 $magnitude
             }
+            #[inline(always)]
             fn sign($self) -> Self {
                 $sign
             }
+            #[inline(always)]
             fn and(self, other: Self) -> Self {
                 self & other
             }
+            #[inline(always)]
             fn or(self, other: Self) -> Self {
                 self | other
             }
+            #[inline(always)]
             fn xor(self, other: Self) -> Self {
                 self ^ other
             }
+            #[inline(always)]
             fn invert(self) -> Self {
                 !self
             }
+            #[inline(always)]
             fn negative(self) -> Self {
                 self.wrapping_neg()
             }
@@ -169,36 +183,47 @@ macro_rules! float {
             const ZERO: Self = 0.0;
             const ONE: Self = 1.0;
             const HALF: Self = 0.5;
+            #[inline(always)]
             fn wide(self) -> f64 {
                 f64::from(self)
             }
+            #[inline(always)]
             fn narrow(value: f64) -> Self {
                 value as Self
             }
+            #[inline(always)]
             fn is_nan(self) -> bool {
                 $type::is_nan(self)
             }
+            #[inline(always)]
             fn is_finite(self) -> bool {
                 $type::is_finite(self)
             }
+            #[inline(always)]
             fn floor(self) -> Self {
                 $type::floor(self)
             }
+            #[inline(always)]
             fn ceil(self) -> Self {
                 $type::ceil(self)
             }
+            #[inline(always)]
             fn trunc(self) -> Self {
                 $type::trunc(self)
             }
+            #[inline(always)]
             fn round(self) -> Self {
                 self.round_ties_even()
             }
+            #[inline(always)]
             fn abs(self) -> Self {
                 $type::abs(self)
             }
+            #[inline(always)]
             fn sqrt(self) -> Self {
                 $type::sqrt(self)
             }
+            #[inline(always)]
             fn copysign(self, sign: Self) -> Self {
                 $type::copysign(self, sign)
             }
@@ -208,6 +233,7 @@ macro_rules! float {
 float!(f32, f64);
 
 /// −1, 0, 1 or NaN.
+#[inline(always)]
 pub(in crate::kernels) fn sign<T: Float>(x: T) -> T {
     if x > T::ZERO {
         T::ONE
@@ -221,11 +247,13 @@ pub(in crate::kernels) fn sign<T: Float>(x: T) -> T {
 }
 
 /// The smaller one; NaN when either is.
+#[inline(always)]
 pub(in crate::kernels) fn minimum<T: Float>(x: T, y: T) -> T {
     if (x <= y) | x.is_nan() { x } else { y }
 }
 
 /// The larger one; NaN when either is.
+#[inline(always)]
 pub(in crate::kernels) fn maximum<T: Float>(x: T, y: T) -> T {
     if (x >= y) | x.is_nan() { x } else { y }
 }
