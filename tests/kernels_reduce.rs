@@ -153,7 +153,8 @@ fn groups() {
         }
         let axis = chance.below(shape.len());
         let length = shape[axis];
-        let ngroups = 1 + chance.below(if chance.one_in(3) { 20 } else { 3 });
+        let most = if chance.one_in(3) { 20 } else { 3 };
+        let ngroups = 1 + chance.below(most);
         let label = chance.pick(&[DType::I8, DType::I16, DType::I32, DType::I64, DType::U8]);
         let mut numbers = Vec::new();
         for _ in 0..length {
