@@ -142,7 +142,7 @@ impl Simulation {
         self.cuts.clear();
         for slot in 0..self.machines.len() {
             let machine = &mut self.machines[slot];
-            machine.frozen_until = None;
+            // A stopped process thaws by itself: earlier, it would see late what came first.
             machine.full = false;
             machine.corrupt = false;
             machine.lost = false;
