@@ -3,8 +3,6 @@
 //!
 //! `SIM_SEEDS` (300) and `SIM_FIRST` (0) say how many seeds and from which on.
 
-#![expect(clippy::print_stdout, reason = "long runs show how far they are")]
-
 use rdask_core::sim::{Scenario, Simulation, Trace};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 

@@ -115,7 +115,6 @@ impl Life {
 
     /// Keys in memory, sorted.
     pub(super) fn keys(&self) -> Vec<TaskId> {
-        #[expect(clippy::iter_over_hash_type, reason = "sorted before use")]
         let mut keys: Vec<TaskId> = self.data.keys().copied().collect();
         keys.sort_unstable();
         keys
