@@ -223,7 +223,7 @@ fn completions_know_commands_and_options() {
     }
     fs::write(home.path().join("rdask.bash"), script("bash")).unwrap();
     let ask = "source ./rdask.bash; COMP_WORDS=(rdask-hpc topo); COMP_CWORD=1; \
-               _rdask-hpc rdask-hpc topo rdask-hpc; echo \"${COMPREPLY[@]}\"";
+               _rdask__hpc rdask-hpc topo rdask-hpc; echo \"${COMPREPLY[@]}\"";
     let Ok(output) = Command::new("bash").args(["-c", ask]).current_dir(home.path()).output()
     else {
         record("bash", Some("no bash"));
