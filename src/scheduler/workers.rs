@@ -135,14 +135,15 @@ impl Driver {
         self.write_scheduler_file();
     }
 
-    /// Results may then differ in the last bits of matmul, by where a task ran: said once.
+    /// Results of linear algebra may then differ in their last bits, by where a task ran: said once.
     fn warn_of_mixed_cpus(&mut self) {
         let mut kinds = self.links.values().map(|link| &link.registration.cpu_features);
         let Some(first) = kinds.next() else { return };
         let Some(other) = kinds.find(|kind| *kind != first) else { return };
         if !std::mem::replace(&mut self.mixed_cpus, true) {
             tracing::warn!(
-                "workers have different CPUs ({first}; {other}): matmul may differ in its last bits"
+                "workers have different CPUs ({first}; {other}): linear algebra and fft may differ \
+                 in their last bits"
             );
         }
     }
