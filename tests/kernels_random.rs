@@ -134,7 +134,7 @@ pub(crate) fn case(kernel: &'static str, params: Value, inputs: Vec<Given>, clas
     Case { kernel, params, inputs, class, extra: Value::Null }
 }
 
-const REALS: [DType; 10] = [
+pub(crate) const REALS: [DType; 10] = [
     DType::I8,
     DType::I16,
     DType::I32,

@@ -2,7 +2,7 @@
 //!
 //! Every figure is a median of runs in turn, ours and theirs, with the machine in the heading. What
 //! is not here is named with what to install. It takes some minutes, so that `make bench`, which
-//! runs all benches, leaves it out: the word `run` starts it.
+//! runs all benches, leaves it out: the word `run` starts it; words behind it choose graphs, or `metg`.
 #![expect(clippy::print_stdout, reason = "a bench prints its tables")]
 
 mod metg;
@@ -15,14 +15,19 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 fn main() {
-    if !std::env::args().any(|word| word == "run") {
+    let mut words = std::env::args().skip_while(|word| word != "run");
+    if words.next().is_none() {
         println!("comparison with Dask and MPI: left out (make compare)");
         return;
     }
+    // Cargo adds its own word.
+    let chosen: Vec<String> = words.filter(|word| word != "--bench").collect();
     let bench = Bench::new();
     println!("{}, {} cores", cpu(), bench.cores);
-    twins::table(&bench);
-    metg::tables(&bench);
+    twins::table(&bench, &chosen);
+    if chosen.is_empty() || chosen.iter().any(|word| word == "metg") {
+        metg::tables(&bench);
+    }
     // The bench is over; a folder that stays is only untidy.
     let _removed = std::fs::remove_dir_all(&bench.folder);
 }

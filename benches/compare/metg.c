@@ -19,6 +19,7 @@ typedef struct {
 static void exchange(point *first, point *last, point *below, point *above, int rank, int size)
 {
     MPI_Request requests[4];
+    MPI_Status statuses[4];
     int count = 0;
 
     if (rank > 0) {
@@ -29,7 +30,7 @@ static void exchange(point *first, point *last, point *below, point *above, int 
         MPI_Irecv(above, 2, MPI_DOUBLE, rank + 1, 1, MPI_COMM_WORLD, &requests[count++]);
         MPI_Isend(last, 2, MPI_DOUBLE, rank + 1, 0, MPI_COMM_WORLD, &requests[count++]);
     }
-    MPI_Waitall(count, requests, MPI_STATUSES_IGNORE);
+    MPI_Waitall(count, requests, statuses);
 }
 
 int main(int argc, char **argv)

@@ -36,8 +36,13 @@ const GRAPHS: &[(&str, &[(Knob, u64)])] = &[
     ("tree_tb", &[(Knob::Steps, 100)]),
 ];
 
-/// One line for each graph.
-pub(super) fn table(bench: &Bench) {
+/// One line for each graph, or for those that were chosen.
+pub(super) fn table(bench: &Bench, chosen: &[String]) {
+    let is_chosen = |family: &str| chosen.is_empty() || chosen.iter().any(|word| word == family);
+    let graphs: Vec<_> = GRAPHS.iter().filter(|(family, _)| is_chosen(family)).collect();
+    if graphs.is_empty() {
+        return;
+    }
     println!("\nOne task in microseconds, median of {ROUNDS} runs in turn; Dask with");
     println!("worker-saturation {} and {}", SATURATIONS[0], SATURATIONS[1]);
     let Some(python) = std::env::var_os("RDASK_BENCH_PYTHON") else {
@@ -48,7 +53,7 @@ pub(super) fn table(bench: &Bench) {
         "{:<16} {:>7} {:>8} {:>9} {:>9} {:>9} {:>9}",
         "graph", "tasks", "ours", "Dask 1.1", "Dask inf", "ratio", "ratio"
     );
-    for (family, sizes) in GRAPHS {
+    for (family, sizes) in graphs {
         line(bench, Path::new(&python), family, sizes);
     }
 }

@@ -129,7 +129,7 @@ pub(super) fn tree(plan: &Plan, weaver: &mut Weaver) -> Result<(), GenerateError
         (0, points.map_or(shape.width, |points| points.min(shape.width)))
     };
     build(plan, weaver, &Pattern { name: "tree", active: growing, degree: 1 }, |_, _, p, reads| {
-        reads.push(p / 2)
+        reads.push(p / 2);
     })
 }
 

@@ -31,7 +31,13 @@ impl Clip {
             other => Ok(other),
         };
         let (min, max) = (bound("min")?, bound("max")?);
-        let maps = [[None, None], [min, None], [None, max], [min, max]].map(limited);
+        // Beside a float bound an integer one is a float too, since all three meet in one dtype.
+        let beside = |bound: Option<Number>, other: Option<Number>| match (bound, other) {
+            (Some(Number::Int(value)), Some(Number::Float(_))) => Some(Number::Float(value as f64)),
+            (bound, _) => bound,
+        };
+        let both = [beside(min, max), beside(max, min)];
+        let maps = [[None, None], [min, None], [None, max], both].map(limited);
         Ok(Self { min, max, maps })
     }
 

@@ -19,6 +19,8 @@ mod loops;
 mod parser;
 mod program;
 pub(super) mod real;
+#[cfg(test)]
+mod tests;
 mod time;
 mod typing;
 mod vector;

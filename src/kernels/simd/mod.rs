@@ -27,6 +27,7 @@ impl Level {
     }
 
     /// All levels of this machine, the best one last.
+    #[cfg(test)]
     pub(super) fn available() -> impl Iterator<Item = Self> {
         [Self::Portable, Self::Avx2, Self::Avx512].into_iter().filter(|level| *level <= *BEST)
     }

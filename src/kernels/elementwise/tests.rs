@@ -1,0 +1,128 @@
+//! One program, every level of vector instructions and every number of threads: the same bits.
+
+use super::program::Program;
+use super::{parser, typing};
+use crate::kernels::array::{View, broadcast};
+use crate::kernels::simd::Level;
+use rdask_store::DType;
+
+/// Bytes of pseudo-random elements; for floats all classes of values are among them.
+fn elements(dtype: DType, count: usize, seed: u64) -> Vec<u64> {
+    let mut state = seed;
+    let mut word = || {
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state ^ (state >> 29)
+    };
+    let mut words: Vec<u64> = (0..(count * dtype.size()).div_ceil(8)).map(|_| word()).collect();
+    let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut words);
+    match dtype {
+        DType::Bool => bytes.iter_mut().for_each(|byte| *byte &= 1),
+        DType::F64 | DType::C128 => {
+            let special = [0.0, -0.0, f64::INFINITY, f64::NEG_INFINITY, f64::NAN, 2.5, -1.5];
+            let values: &mut [f64] = bytemuck::cast_slice_mut(bytes);
+            for (index, value) in values.iter_mut().enumerate() {
+                *value = match index % 13 {
+                    0 => special[index / 13 % special.len()],
+                    1..5 => (value.to_bits() % 1000) as f64 / 8.0 - 60.0,
+                    _ if value.is_nan() => 1.0,
+                    _ => *value,
+                };
+            }
+        }
+        DType::F32 | DType::C64 => {
+            let values: &mut [f32] = bytemuck::cast_slice_mut(bytes);
+            for (index, value) in values.iter_mut().enumerate() {
+                *value = match index % 13 {
+                    0 => [0.0, -0.0, f32::INFINITY, f32::NAN][index / 13 % 4],
+                    1..5 => (value.to_bits() % 1000) as f32 / 8.0 - 60.0,
+                    _ if value.is_nan() => 1.0,
+                    _ => *value,
+                };
+            }
+        }
+        _ => {}
+    }
+    words
+}
+
+/// Runs an expression over arrays of these shapes in every way of `ways` and compares the bytes.
+fn check(text: &str, dtype: DType, shapes: [&[usize]; 3], ways: &[(Level, u32)]) {
+    let data: Vec<Vec<u64>> = shapes
+        .iter()
+        .zip(1..)
+        .map(|(shape, seed)| elements(dtype, shape.iter().product(), seed))
+        .collect();
+    let inputs: Vec<View<'_>> = shapes
+        .iter()
+        .zip(&data)
+        .map(|(shape, words)| {
+            let nbytes = shape.iter().product::<usize>() * dtype.size();
+            View { dtype, shape: shape.to_vec(), bytes: &bytemuck::cast_slice(words)[..nbytes] }
+        })
+        .collect();
+    let expression = parser::parse(text, 3).unwrap();
+    let Ok(typed) = typing::typed(&expression, &[dtype; 3]) else { return };
+    let program = Program::new(typed);
+    let shape = broadcast(&shapes).unwrap();
+    let count: usize = shape.iter().product();
+    let mut results = ways.iter().map(|way| {
+        let mut words = vec![0_u64; (count * program.dtype.size()).div_ceil(8)];
+        let out = &mut bytemuck::cast_slice_mut(&mut words)[..count * program.dtype.size()];
+        let outcome = program.run(&inputs, &shape, out, *way).map_err(|error| error.message);
+        (words, outcome)
+    });
+    let first = results.next().unwrap();
+    for (result, way) in results.zip(&ways[1..]) {
+        assert!(result == first, "{text} {dtype:?} {way:?}");
+    }
+}
+
+const TEXTS: [&str; 20] = [
+    "(a + b) * (b - c) + (a * c - 1) * (b + a * 2)",
+    "a * 2 + b - c / 3",
+    "sqrt(a * a + b * b) * 0.5 + abs(a - b) / (c + 2)",
+    "where(a < b, a, c) + where(a == c, b, 1)",
+    "minimum(a, maximum(b, c))",
+    "floor(a) + ceil(b) - round(c) * trunc(a)",
+    "a // b + a % c",
+    "(a & b) | (c ^ ~a)",
+    "sign(a) + abs(b) * -c",
+    "isnan(a) | isfinite(b) ^ isinf(c)",
+    "a / b - b / c",
+    "a ** 2 + a ** 3",
+    "exp(a) - log(b)",
+    "sin(a) * cos(b) + tanh(c)",
+    "(a < b) + (a >= c) + (b != c)",
+    "arctan2(a, b) + hypot(b, c)",
+    "real(a) * imag(b) + abs(conj(c))",
+    "cbrt(a) + expm1(b) - log1p(c)",
+    "a + 1",
+    "a ** b",
+];
+
+#[test]
+fn vector_levels_change_no_bit() {
+    let ways: Vec<(Level, u32)> = Level::available().map(|level| (level, 1)).collect();
+    for text in TEXTS {
+        for dtype in DType::ALL {
+            check(text, dtype, [&[7, 301], &[301], &[7, 1]], &ways);
+        }
+    }
+}
+
+#[test]
+fn threads_change_no_bit() {
+    let ways: Vec<(Level, u32)> = (1..=8).map(|threads| (Level::best(), threads)).collect();
+    for (text, dtype) in [
+        (TEXTS[0], DType::F64),
+        (TEXTS[3], DType::F32),
+        (TEXTS[6], DType::I32),
+        (TEXTS[9], DType::C128),
+        ("a ** (b - c)", DType::I16),
+    ] {
+        let rows = (1 << 20) / dtype.size() / 512;
+        check(text, dtype, [&[rows, 512], &[512], &[rows, 1]], &ways);
+        check(text, dtype, [&[512, rows], &[1], &[512, rows]], &ways);
+    }
+}
