@@ -29,7 +29,19 @@ pub struct Around<B, A> {
 /// Runs a graph and returns the exit code of the process.
 #[must_use]
 pub fn run(options: RunOptions, graph: &Path) -> i32 {
-    run_around(options, graph, Around { before: || Ok(()), after: |code, folder| (code, folder) })
+    run_with(options, graph, None)
+}
+
+/// As `run`, with something about the configuration that rank 0 shall warn of.
+pub(crate) fn run_with(options: RunOptions, graph: &Path, remark: Option<String>) -> i32 {
+    let rank = supervisor::expected_rank(options.launcher.as_deref());
+    let before = move || {
+        if let Some(remark) = remark.filter(|_| rank == 0) {
+            tracing::warn!("{remark}");
+        }
+        Ok(())
+    };
+    run_around(options, graph, Around { before, after: |code, folder| (code, folder) })
 }
 
 /// The same with something before and after.
@@ -61,6 +73,32 @@ pub fn run_around(
         }
     }
     code
+}
+
+/// Ends a run whose configuration is wrong at this rank: with one message of rank 0 and 2 there,
+/// whichever rank has the fault.
+#[must_use]
+pub fn refuse(error: UserError, launcher: Option<&str>) -> i32 {
+    let rank = supervisor::expected_rank(launcher);
+    let fault = match rank {
+        0 => error,
+        _ => elsewhere(error, rank),
+    };
+    let outcome = supervisor::launch_faulty(launcher, &fault.to_string());
+    if rank != 0 {
+        return outcome.code;
+    }
+    // Whatever else hinders the launch: this the user can mend first.
+    tell(&fault.to_string());
+    2
+}
+
+/// The fault of another rank as rank 0 tells it.
+fn elsewhere(error: UserError, rank: u32) -> UserError {
+    let uname = rustix::system::uname();
+    let host = uname.nodename().to_string_lossy().into_owned();
+    let place = if error.place.is_empty() { String::new() } else { format!("{}, ", error.place) };
+    UserError { place: format!("{place}rank {rank} on {host}"), ..error }
 }
 
 /// The supervisor's own log. Only rank 0's lines come without a name.

@@ -239,6 +239,7 @@ fn setup(options: &LocalOptions, config: &Config, clock: Clock) -> WorkerSetup {
         programs: Programs::new(task_folder()),
         output: PathBuf::new(),
         fsync: Fsync::None,
+        warnings: None,
         reports_transfers: false,
     }
 }

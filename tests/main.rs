@@ -5,6 +5,7 @@ mod bad_input;
 mod building;
 mod command_line;
 mod commands;
+mod configuration;
 mod doctor;
 mod edge_cases;
 mod errors_page;

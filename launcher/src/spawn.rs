@@ -23,7 +23,7 @@ use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// Descriptor of the control socket in a child. Far above what a fresh process opens by itself.
@@ -481,6 +481,8 @@ pub(crate) fn inherited_listener() -> Option<TcpListener> {
 pub struct ExecutingPage {
     slots: *const Slot,
     count: usize,
+    /// This process ends on purpose: nothing is noted any more.
+    closed: AtomicBool,
 }
 
 #[repr(C)]
@@ -537,7 +539,7 @@ impl ExecutingPage {
                 0,
             )
         }?;
-        Ok(Self { slots: address.cast_const().cast(), count })
+        Ok(Self { slots: address.cast_const().cast(), count, closed: AtomicBool::new(false) })
     }
 
     fn slots(&self) -> &[Slot] {
@@ -548,7 +550,9 @@ impl ExecutingPage {
 
     /// Notes that a thread begins a run. A thread beyond the page is not noted.
     pub fn set(&self, thread: usize, task: u32, run: u64) {
-        if let Some(slot) = self.slots().get(thread) {
+        if let Some(slot) = self.slots().get(thread)
+            && !self.closed.load(Ordering::Acquire)
+        {
             // The run stands last: a death between the two leaves nothing instead of a mixture.
             slot.run.store(0, Ordering::Release);
             slot.task.store(task, Ordering::Release);
@@ -560,6 +564,15 @@ impl ExecutingPage {
     pub fn clear(&self, thread: usize) {
         if let Some(slot) = self.slots().get(thread) {
             slot.run.store(0, Ordering::Release);
+        }
+    }
+
+    /// Clears all for good, before the process ends on purpose: what its threads still run is no
+    /// longer wanted of it.
+    pub fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+        for thread in 0..self.count {
+            self.clear(thread);
         }
     }
 
@@ -627,8 +640,11 @@ mod tests {
         assert_eq!(other.read(), [(7, 70), (9, 90)]);
         page.clear(0);
         assert_eq!(other.read(), [(9, 90)]);
+        page.close();
+        page.set(1, 8, 80);
+        assert_eq!(other.read(), []);
         drop(page);
-        assert_eq!(other.read(), [(9, 90)]);
+        assert_eq!(other.read(), []);
     }
 
     #[test]

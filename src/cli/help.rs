@@ -18,7 +18,8 @@ Environment:
   RDASK_<SETTING>    each setting, such as RDASK_SCHEDULER__WORKER_SATURATION=inf
   RDASK_MPI_SHIM     the MPI shim to open, instead of the one beside the binary
   An option is taken from its flag, the environment, the --config file,
-  ~/.config/rdask-hpc.toml or /etc/rdask-hpc.toml, whichever says it first.
+  ~/.config/rdask-hpc.toml ($XDG_CONFIG_HOME is respected) or /etc/rdask-hpc.toml,
+  whichever says it first; `rdask-hpc config` shows which.
 
 Exit codes: 0 all results are there, 1 a task failed, 2 graph, option or configuration
 is wrong, 3 the cluster failed or a signal stopped the run.
@@ -78,6 +79,19 @@ Examples:
   rdask-hpc logs run-7
   rdask-hpc logs 'case=a,seed=17' --output results
   rdask-hpc logs run-7 --json";
+/// Below `config`.
+pub(super) const CONFIG: &str = "\
+Examples:
+  rdask-hpc config
+  RDASK_WORKERS=2 rdask-hpc config --config site.toml --threads 4
+  rdask-hpc config --json";
+
+/// Below `completions`.
+pub(super) const COMPLETIONS: &str = "\
+Examples:
+  rdask-hpc completions bash > ~/.local/share/bash-completion/completions/rdask-hpc
+  rdask-hpc completions zsh > ~/.zfunc/_rdask-hpc
+  rdask-hpc completions fish > ~/.config/fish/completions/rdask-hpc.fish";
 
 /// The help with rare options and all settings.
 pub(super) fn all(command: Command) -> String {

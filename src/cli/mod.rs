@@ -7,6 +7,8 @@
 //! Data goes to stdout, everything else to stderr. A mistake of the user is `error: … (…)` and
 //! `help: …`, exit code 2. Nothing in the library names this module.
 
+mod completions;
+mod config;
 mod doctor;
 #[cfg(test)]
 mod document;
@@ -82,6 +84,12 @@ enum Command {
     /// Show what a command task printed
     #[command(after_help = help::LOGS)]
     Logs(logs::LogsArgs),
+    /// Show every option and setting with its value and where it comes from
+    #[command(after_help = help::CONFIG, override_usage = "rdask-hpc config [RUN OPTIONS]")]
+    Config(config::ConfigArgs),
+    /// Print a script that completes commands and options in a shell
+    #[command(after_help = help::COMPLETIONS)]
+    Completions(completions::CompletionsArgs),
     /// Play a role; supervisors start this
     #[command(name = "__role", hide = true)]
     Role(role::RoleArgs),
@@ -119,6 +127,8 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Some(Command::Doctor(args)) => doctor::run(&args),
         Some(Command::Sweep(args)) => sweep::run(args),
         Some(Command::Logs(args)) => logs::run(args),
+        Some(Command::Config(args)) => config::run(args),
+        Some(Command::Completions(args)) => completions::run(&args, &Cli::command()),
         Some(Command::Role(args)) => role::run(&args),
     }
 }

@@ -91,6 +91,13 @@ pub(super) fn note(text: &str) {
     }
 }
 
+/// Says something that does not change the end.
+pub(super) fn remark(text: &str) {
+    if speaks() {
+        complain(&format!("warning: {text}"));
+    }
+}
+
 fn complain(text: &str) {
     // When stderr is gone, nobody can be told; the exit code still says it.
     let _gone = writeln!(std::io::stderr().lock(), "{text}");

@@ -1,7 +1,7 @@
 //! `rdask-hpc run`: the main job. Its options are made from the table in `config/table.rs`.
 
 use crate::config::table::{Kind, OPTIONS, OptionRow};
-use crate::config::{Flags, Surroundings, resolve};
+use crate::config::{Flags, Surroundings, launcher_wish, resolve, strange_variables};
 use crate::user_error::UserError;
 use clap::{Arg, ArgAction, ArgMatches, Command, FromArgMatches};
 use rdask_core::nearest::nearest;
@@ -114,10 +114,30 @@ pub(super) fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
             .into());
     };
     mistyped_command(&graph)?;
-    let options = resolve(args.flags, &Surroundings::of_process()?)?;
-    crate::observe::log::check(&options.log)?;
-    let code = crate::run::run(options, &graph);
+    let around = Surroundings::of_process()?;
+    visible_everywhere(&args.flags, &around)?;
+    let launcher = launcher_wish(&args.flags, &around);
+    let options = resolve(args.flags, &around).and_then(|options| {
+        crate::observe::log::check(&options.log)?;
+        Ok(options)
+    });
+    let code = match options {
+        Ok(options) => {
+            let strange = strange_variables(&around);
+            crate::run::run_with(options, &graph, strange)
+        }
+        Err(error) => crate::run::refuse(error, launcher.as_deref()),
+    };
     Ok(ExitCode::from(u8::try_from(code).unwrap_or(super::EXIT_CLUSTER)))
+}
+
+/// A mistake on the command line is the same on every rank: none of them need start MPI for it.
+fn visible_everywhere(flags: &Flags, around: &Surroundings) -> Result<(), UserError> {
+    let mut flags = flags.clone();
+    // A file may be there on one host and not on another.
+    flags.remove("config");
+    let options = resolve(flags, &around.bare())?;
+    crate::observe::log::check(&options.log)
 }
 
 /// A bare word that is no file but nearly a command is a slip, not a graph.

@@ -122,6 +122,11 @@ fn help_of_doctor() {
 }
 
 #[test]
+fn help_of_config_and_completions() {
+    insta::assert_snapshot!(["config", "completions"].map(help).join("\n----\n"));
+}
+
+#[test]
 fn help_of_graph_generate() {
     insta::assert_snapshot!(help("graph generate"));
 }

@@ -13,7 +13,7 @@ use serde::de::value::{Error as WordError, StrDeserializer};
 use std::path::Path;
 
 /// Options that are short names of settings.
-const SHORT_NAMES: [(&str, &str); 4] = [
+pub(super) const SHORT_NAMES: [(&str, &str); 4] = [
     ("retries", "scheduler.default-retries"),
     ("allowed-failures", "scheduler.allowed-failures"),
     ("worker-ttl", "scheduler.worker-ttl"),

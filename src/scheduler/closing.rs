@@ -121,6 +121,7 @@ impl Driver {
             self.order_writes(task);
         }
         if matches!(self.phase, Phase::Starting | Phase::Running) {
+            self.lose_supervisors(now);
             self.check_slots();
         }
         let time = self.clock.now();
@@ -456,6 +457,8 @@ impl Driver {
             return;
         }
         self.trouble.stopped = true;
+        // At once: a launcher may kill this process a few milliseconds after its TERM.
+        self.remove_scheduler_file();
         let what = format!("stopped by {reason}; results that are whole stay");
         self.fail(3, &what, None);
         let now = Instant::now();

@@ -84,6 +84,21 @@ fn interfaces() -> Vec<Interface> {
 /// and graph, and what it returns as an error is printed by rank 0 (exit code 2), after the other
 /// ranks were told to end.
 pub fn launch(launcher: Option<&str>, wishes: impl FnOnce() -> Result<Wishes, String>) -> Outcome {
+    start(launcher, "", wishes)
+}
+
+/// Takes part in the launch of a job that cannot run, so that no other rank waits for this one:
+/// its configuration is wrong, and rank 0 tells `fault` (exit code 2), its own before another's.
+#[must_use]
+pub fn launch_faulty(launcher: Option<&str>, fault: &str) -> Outcome {
+    start(launcher, fault, || Err(fault.to_owned()))
+}
+
+fn start(
+    launcher: Option<&str>,
+    fault: &str,
+    wishes: impl FnOnce() -> Result<Wishes, String>,
+) -> Outcome {
     let env = Env::from_process();
     let launch = match detected(launcher, &env) {
         Ok(launch) => launch,
@@ -92,7 +107,7 @@ pub fn launch(launcher: Option<&str>, wishes: impl FnOnce() -> Result<Wishes, St
     if let Some(hint) = &launch.hint {
         tracing::warn!("{hint}");
     }
-    let job = match bootstrap(&launch, &env, interfaces(), wishes) {
+    let job = match bootstrap(&launch, &env, interfaces(), fault, wishes) {
         Ok(job) => job,
         Err(error) => return Outcome::of_error(launch.rank, &error),
     };

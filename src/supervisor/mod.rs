@@ -16,10 +16,10 @@ mod launch;
 mod suspects;
 mod watch;
 
-pub use launch::{Accepted, Outcome, expected_rank, launch};
+pub use launch::{Accepted, Outcome, expected_rank, launch, launch_faulty};
 
 use crate::nanny::{Link, LinkEvent};
-use crate::output::forget_verdict;
+use crate::output::{forget_verdict, write_verdict};
 use crate::role::Request;
 use crate::task_log::{self, TaskLog};
 use child::Child;
@@ -313,12 +313,22 @@ impl Supervisor {
             Meaning::Stop => {
                 self.stopped_by = Some(signal);
                 self.kill_at = Some(Instant::now() + STOP_LIMIT);
+                self.leave_word();
                 if let Some(child) = self.scheduler_child() {
                     child.tell(&ToChild::Signal(signal));
                 } else if let Some(link) = &self.link {
                     link.send(FromNanny::Signalled { signal });
                 }
             }
+        }
+    }
+
+    /// Rank 0 notes at once what a stopped run ends with: Open MPI's mpirun kills a few milliseconds
+    /// after its TERM. The last act of this process writes the file again.
+    fn leave_word(&self) {
+        let Some(folder) = self.accepted.as_deref().filter(|_| self.job.rank == 0) else { return };
+        if let Err(error) = write_verdict(folder, &self.job.bootstrap.job_id, 3) {
+            tracing::debug!(%error, "the verdict is not written yet");
         }
     }
 

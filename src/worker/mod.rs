@@ -29,6 +29,7 @@ use rdask_transport::{
     Batch, Channel, ChannelReceiver, ChannelSender, Endpoint, Fetcher, Lookup, Serve,
 };
 use shell::{Command, Shell};
+use std::convert::Infallible;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -64,6 +65,8 @@ pub(crate) struct WorkerSetup {
     pub fsync: Fsync,
     /// Report transfers, for the event file.
     pub reports_transfers: bool,
+    /// Warnings of this process that the scheduler shall tell the user; none: they are told here.
+    pub warnings: Option<mpsc::Receiver<String>>,
 }
 
 /// A worker that is not connected yet; its data server may start before it joins.
@@ -148,7 +151,7 @@ impl Worker {
         endpoint: Endpoint,
         joined: impl FnOnce(),
     ) -> Result<Ended, String> {
-        let Self { setup, shared } = self;
+        let Self { mut setup, shared } = self;
         let (sender, mut receiver) = channel.split();
         let registration = ToScheduler::Register(Box::new(setup.registration.clone()));
         Outgoing::new(sender.clone()).send(&registration);
@@ -167,6 +170,7 @@ impl Worker {
         let meter = Meter::new(setup.clock, setup.store.clone());
         let fetcher = Fetcher::new(&endpoint, &setup.store, setup.seats.len());
         let (clock, reports_transfers) = (setup.clock, setup.reports_transfers);
+        let mut warnings = setup.warnings.take();
         let pool = start_pool(setup, &shared).map_err(refused)?;
         shared.with(|shell| {
             shell.set_submitter(Some(pool.submitter()));
@@ -184,7 +188,15 @@ impl Worker {
             timer: None,
             peers: rustc_hash::FxHashMap::default(),
         };
-        let reason = io.run(receiver, queue).await;
+        let shared = Arc::clone(&io.shared);
+        let reason = tokio::select! {
+            reason = io.run(receiver, queue) => reason,
+            never = pass_on(warnings.as_mut(), &shared) => match never {},
+        };
+        while let Some(Ok(text)) = warnings.as_mut().map(mpsc::Receiver::try_recv) {
+            shared.with(|shell| shell.send(&ToScheduler::Warning { text }));
+        }
+        drop(warnings);
         // The last measurements go into the summary.
         io.send_heartbeat();
         io.shared.with(|shell| {
@@ -195,6 +207,16 @@ impl Worker {
         let _closed = sender.close().await;
         Ok(Ended { reason, pool })
     }
+}
+
+/// Sends warnings to the scheduler as they come, for ever.
+async fn pass_on(warnings: Option<&mut mpsc::Receiver<String>>, shared: &Shared) -> Infallible {
+    if let Some(warnings) = warnings {
+        while let Some(text) = warnings.recv().await {
+            shared.with(|shell| shell.send(&ToScheduler::Warning { text }));
+        }
+    }
+    std::future::pending().await
 }
 
 /// Waits for the scheduler's answer to the registration; gives what came behind it.

@@ -6,7 +6,7 @@
 //! the same graph back: `Param::normalize` makes it. Floats compare by their bits, so -0.0 and 0.0
 //! are two values and a NaN equals itself.
 
-use super::command::CommandSpec;
+use super::command::{Capture, CommandSpec};
 use super::quoted;
 use serde::{Deserialize, Serialize};
 use std::hash::{Hash, Hasher};
@@ -91,6 +91,17 @@ impl TaskKind {
     }
 }
 
+fn command_bound(command: &CommandSpec) -> u64 {
+    let words = command.argv.iter().map(|word| text_bound(word));
+    let variables = command.env.iter().map(|(name, value)| text_bound(name) + text_bound(value));
+    let files = command.files.iter().map(|(name, _)| text_bound(name) + VALUE_BOUND);
+    let captured = match &command.capture {
+        Capture::File(name) => text_bound(name),
+        Capture::Nothing | Capture::Stdout => VALUE_BOUND,
+    };
+    words.chain(variables).chain(files).sum::<u64>() + captured
+}
+
 /// What commands have of kernels' parameters.
 static NO_PARAMS: Params = Vec::new();
 
@@ -168,6 +179,19 @@ impl RunSpec {
         }
     }
 
+    /// Bytes that no encoding of it exceeds: cheap, and far above the truth for short ones.
+    #[must_use]
+    pub fn encoded_bound(&self) -> u64 {
+        let names = match self {
+            Self::Kernel { name, .. } => text_bound(name),
+            Self::Plugin { path, symbol, .. } => text_bound(path) + text_bound(symbol),
+            Self::Command(command) => command_bound(command),
+        };
+        let params = self.params().iter();
+        let params = params.map(|(name, value)| text_bound(name) + value.encoded_bound());
+        VALUE_BOUND + names + params.sum::<u64>()
+    }
+
     /// Brings every parameter into its one form.
     ///
     /// # Errors
@@ -205,7 +229,27 @@ impl RunSpec {
     }
 }
 
+/// Bytes of a kind and a number or a length.
+const VALUE_BOUND: u64 = 16;
+
+fn text_bound(text: &str) -> u64 {
+    VALUE_BOUND + text.len() as u64
+}
+
 impl Param {
+    /// See `RunSpec::encoded_bound`. Parameters are nested `MAX_PARAM_DEPTH` deep at most.
+    fn encoded_bound(&self) -> u64 {
+        VALUE_BOUND
+            + match self {
+                Self::Null | Self::Bool(_) | Self::Int(_) | Self::UInt(_) | Self::Float(_) => 0,
+                Self::Str(text) => text.len() as u64,
+                Self::List(items) => items.iter().map(Self::encoded_bound).sum(),
+                Self::Map(entries) => {
+                    entries.iter().map(|(name, item)| text_bound(name) + item.encoded_bound()).sum()
+                }
+            }
+    }
+
     /// The one form: integers that fit i64 as `Int`, floats that JSON lacks as strings.
     fn normalize(&mut self, depth: usize) -> Result<(), &'static str> {
         match self {
