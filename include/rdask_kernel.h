@@ -64,7 +64,12 @@ enum {
     RDASK_F32 = 9,    /* float32 */
     RDASK_F64 = 10,   /* float64 */
     RDASK_C64 = 11,   /* complex64 */
-    RDASK_C128 = 12   /* complex128 */
+    RDASK_C128 = 12,  /* complex128 */
+    RDASK_F16 = 13,   /* float16 */
+    /* Dates and durations: int64 that count units, INT64_MIN is not a time. The dtype is one of
+       these plus the unit: 0 to 12 for Y M W D h m s ms us ns ps fs as. */
+    RDASK_DATETIME = 32, /* datetime64 */
+    RDASK_TIMEDELTA = 64 /* timedelta64 */
 };
 
 /* What the getters of parameters return. */

@@ -93,10 +93,9 @@ impl Fault {
                 Some(format!("--allow {} is in force", allowed.join(",")))
             }
             Self::ArrayDtype { dtype, .. } => {
-                let names = DType::ALL.map(DType::name);
-                Some(match nearest(dtype, names) {
+                Some(match nearest(dtype, DType::all().map(DType::name)) {
                     Some(name) => did_you_mean(name),
-                    None => format!("known are {}", names.join(" ")),
+                    None => format!("known are {}", DType::KNOWN),
                 })
             }
         }

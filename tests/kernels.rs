@@ -68,10 +68,11 @@ fn faults_are_found_without_data() {
         ("matmul", json!({}), 1, "kernel 'matmul' takes 2 inputs, not 1 inputs"),
         (
             "full",
-            json!({"shape": [2], "dtype": "f16", "value": 0}),
+            json!({"shape": [2], "dtype": "M8[25s]", "value": 0}),
             0,
-            "parameter 'dtype' of kernel 'full': unknown dtype 'f16'; known are bool i8 i16 i32 \
-             i64 u8 u16 u32 u64 f32 f64 c64 c128",
+            "parameter 'dtype' of kernel 'full': unknown dtype 'M8[25s]'; known are bool i8 i16 \
+             i32 i64 u8 u16 u32 u64 f16 f32 f64 c64 c128, M8[unit] and m8[unit] with a unit of Y M \
+             W D h m s ms us ns ps fs as; others need a Python task",
         ),
         (
             "full",

@@ -6,6 +6,7 @@
 
 use crate::kernels::{array, context, params};
 use crate::support::oracle;
+use half::f16;
 use rdask::kernels::parse;
 use rdask_core::messages::TaskError;
 use rdask_store::{DType, Header, Sealed, Store};
@@ -158,6 +159,9 @@ fn parts(dtype: DType, bytes: &[u8]) -> Vec<f64> {
     let narrow = |bytes: &[u8]| f64::from(f32::from_ne_bytes(bytes.try_into().unwrap()));
     let wide = |bytes: &[u8]| f64::from_ne_bytes(bytes.try_into().unwrap());
     match dtype {
+        DType::F16 => {
+            bytes.chunks(2).map(|bytes| f16::from_ne_bytes([bytes[0], bytes[1]]).to_f64()).collect()
+        }
         DType::F32 | DType::C64 => bytes.chunks(4).map(narrow).collect(),
         _ => bytes.chunks(8).map(wide).collect(),
     }
@@ -171,10 +175,13 @@ fn elements(
     tolerances: Option<&[u8]>,
 ) -> Result<(), String> {
     let size = dtype.size();
-    let float = matches!(dtype, DType::F32 | DType::F64 | DType::C64 | DType::C128);
-    let single = matches!(dtype, DType::F32 | DType::C64);
-    let epsilon = if single { f64::from(f32::EPSILON) } else { f64::EPSILON };
-    let least = if single { f64::from(f32::MIN_POSITIVE) } else { f64::MIN_POSITIVE };
+    let (epsilon, least) = match dtype {
+        DType::F16 => (f16::EPSILON.to_f64(), f16::MIN_POSITIVE.to_f64()),
+        DType::F32 | DType::C64 => (f64::from(f32::EPSILON), f64::from(f32::MIN_POSITIVE)),
+        DType::F64 | DType::C128 => (f64::EPSILON, f64::MIN_POSITIVE),
+        _ => (0.0, 0.0),
+    };
+    let float = epsilon > 0.0;
     for (index, (x, y)) in ours.chunks(size).zip(theirs.chunks(size)).enumerate() {
         if x == y {
             continue;

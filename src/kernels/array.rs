@@ -79,6 +79,16 @@ impl Output {
         Ok(Self { writing, dtype, shape })
     }
 
+    /// The element type.
+    pub(super) fn dtype(&self) -> DType {
+        self.dtype
+    }
+
+    /// Length of each axis.
+    pub(super) fn shape(&self) -> Vec<usize> {
+        self.shape.iter().map(|length| *length as usize).collect()
+    }
+
     /// The bytes, to write.
     pub(super) fn bytes_mut(&mut self) -> &mut [u8] {
         self.writing.bytes_mut()
@@ -207,12 +217,13 @@ pub(super) fn broadcast_strides(shape: &[usize], target: &[usize]) -> Vec<isize>
     strides
 }
 
-/// Runs `$body` with `$T` as the Rust type of a dtype; bool is `u8`.
+/// Runs `$body` with `$T` as the Rust type of a dtype; bool is `u8`, dates and durations are
+/// `Ticks`.
 macro_rules! with_type {
     ($dtype:expr, $T:ident => $body:expr) => {
         $crate::kernels::array::with_type!(@ $dtype, $T => $body, {
             Bool u8, I8 i8, I16 i16, I32 i32, I64 i64, U8 u8, U16 u16, U32 u32, U64 u64,
-            F32 f32, F64 f64, C64 num_complex::Complex<f32>, C128 num_complex::Complex<f64>
+            F32 f32, F64 f64, C64 num_complex::Complex<f32>, C128 num_complex::Complex<f64>, F16 half::f16
         })
     };
     (@ $dtype:expr, $T:ident => $body:expr, { $($name:ident $type:ty),* }) => {
@@ -221,6 +232,10 @@ macro_rules! with_type {
                 type $T = $type;
                 $body
             })*
+            rdask_store::DType::Datetime(_) | rdask_store::DType::Timedelta(_) => {
+                type $T = $crate::kernels::time::Ticks;
+                $body
+            }
         }
     };
 }

@@ -3,7 +3,7 @@
 //! As numpy's `astype` with unsafe casting: integers wrap, floats are cut towards zero, the
 //! imaginary part is dropped, everything but zero is true (NaN too). Floats that no integer of the
 //! target holds are left undefined by numpy; here they saturate and NaN gives 0, the same on every
-//! machine.
+//! machine. What is no date (NaN, too large) becomes NaT.
 
 use super::Context;
 use super::array::{Output, View, with_type};
@@ -12,7 +12,9 @@ use super::parallel;
 use super::params::{Read, Reader};
 use super::simd::{self, Level, Loop};
 use super::table::{Entry, Inputs, entry, of_one};
+use super::time::{NAT, Ticks, check_units, convert};
 use bytemuck::Pod;
+use half::f16;
 use num_complex::Complex;
 use rdask_store::{DType, Sealed};
 
@@ -34,6 +36,11 @@ impl Astype {
     }
 
     pub(super) fn run(&self, context: &Context<'_>, input: &View<'_>) -> Outcome<Sealed> {
+        if let (DType::Datetime(from), DType::Datetime(to))
+        | (DType::Timedelta(from), DType::Timedelta(to)) = (input.dtype, self.dtype)
+        {
+            check_units(from, to)?;
+        }
         let mut output = Output::new(context, self.dtype, &input.shape)?;
         let (from, to) = (input.dtype, self.dtype);
         parallel::rows(output.bytes_mut(), to.size(), context.threads, |start, out| {
@@ -56,7 +63,11 @@ pub(super) fn cast_at(level: Level, from: DType, source: &[u8], to: DType, out: 
         out.copy_from_slice(source);
         return;
     }
-    with_type!(from, T => cast_from::<T>(level, source, to, out));
+    match (from, to) {
+        (DType::Datetime(from), DType::Datetime(to)) => convert(true, from, to, source, out),
+        (DType::Timedelta(from), DType::Timedelta(to)) => convert(false, from, to, source, out),
+        _ => with_type!(from, T => cast_from::<T>(level, source, to, out)),
+    }
 }
 
 fn cast_from<T: Number>(level: Level, source: &[u8], to: DType, out: &mut [u8]) {
@@ -75,6 +86,8 @@ fn cast_from<T: Number>(level: Level, source: &[u8], to: DType, out: &mut [u8]) 
         DType::F64 => each(level, source, out, T::to_f64),
         DType::C64 => each(level, source, out, T::to_c64),
         DType::C128 => each(level, source, out, T::to_c128),
+        DType::F16 => each(level, source, out, T::to_f16),
+        DType::Datetime(_) | DType::Timedelta(_) => each(level, source, out, T::to_ticks),
     }
 }
 
@@ -121,6 +134,10 @@ pub(super) trait Number: Pod {
     fn to_f32(self) -> f32;
     /// To float64.
     fn to_f64(self) -> f64;
+    /// To float16.
+    fn to_f16(self) -> f16;
+    /// To a date or duration; `NAT` where it is none.
+    fn to_ticks(self) -> i64;
     /// To complex64.
     fn to_c64(self) -> Complex<f32>;
     /// To complex128.
@@ -135,6 +152,22 @@ macro_rules! real_methods {
     };
 }
 
+macro_rules! half_methods {
+    ($($method:ident $target:ty),*) => {
+        $(fn $method(self) -> $target {
+            f32::from(self) as $target
+        })*
+    };
+}
+
+macro_rules! ticks_methods {
+    ($($method:ident $target:ty),*) => {
+        $(fn $method(self) -> $target {
+            self.0 as $target
+        })*
+    };
+}
+
 macro_rules! complex_methods {
     ($($method:ident $target:ty),*) => {
         $(fn $method(self) -> $target {
@@ -144,7 +177,10 @@ macro_rules! complex_methods {
 }
 
 macro_rules! number {
-    ($methods:ident, $zero:expr, [$($type:ty),*], $c64:expr, $c128:expr) => {
+    (
+        [$($type:ty),*], $methods:ident, $zero:expr,
+        f16: $f16:expr, ticks: $ticks:expr, c64: $c64:expr, c128: $c128:expr
+    ) => {
         $(impl Number for $type {
             fn is_true(self) -> bool {
                 self != $zero
@@ -152,6 +188,12 @@ macro_rules! number {
             $methods! {
                 to_i8 i8, to_i16 i16, to_i32 i32, to_i64 i64,
                 to_u8 u8, to_u16 u16, to_u32 u32, to_u64 u64, to_f32 f32, to_f64 f64
+            }
+            fn to_f16(self) -> f16 {
+                $f16(self)
+            }
+            fn to_ticks(self) -> i64 {
+                $ticks(self)
             }
             fn to_c64(self) -> Complex<f32> {
                 $c64(self)
@@ -163,24 +205,84 @@ macro_rules! number {
     };
 }
 
+/// An f64 in f16, rounded once. (The `half` crate rounds twice or cuts first.)
+pub(super) fn narrowest(value: f64) -> f16 {
+    let near = value as f32;
+    let bits = near.to_bits();
+    if f64::from(near) == value || value.is_nan() || bits & 1 == 1 {
+        return f16::from_f32(near);
+    }
+    // The odd neighbour of an inexact f32 is never a tie of two f16.
+    let outwards = f64::from(near).abs() < value.abs();
+    f16::from_f32(f32::from_bits(if outwards { bits + 1 } else { bits - 1 }))
+}
+
+/// Towards zero; what i64 does not hold is no date.
+fn ticks(value: f64) -> i64 {
+    const END: f64 = 9_223_372_036_854_775_808.0;
+    if (-END..END).contains(&value) { value as i64 } else { NAT }
+}
+
 number!(
+    [i8, i16, i32, i64, u8, u16, u32, u64],
     real_methods,
     0,
-    [i8, i16, i32, i64, u8, u16, u32, u64],
-    |value| Complex::new(value as f32, 0.0),
-    |value| Complex::new(value as f64, 0.0)
+    f16: |value| f16::from_f32(value as f32),
+    ticks: Self::to_i64,
+    c64: |value| Complex::new(value as f32, 0.0),
+    c128: |value| Complex::new(value as f64, 0.0)
 );
 number!(
+    [f32],
     real_methods,
     0.0,
-    [f32, f64],
-    |value: Self| Complex::new(value.to_f32(), 0.0),
-    |value: Self| Complex::new(value.to_f64(), 0.0)
+    f16: f16::from_f32,
+    ticks: |value| ticks(f64::from(value)),
+    c64: |value| Complex::new(value, 0.0),
+    c128: |value| Complex::new(f64::from(value), 0.0)
 );
 number!(
+    [f64],
+    real_methods,
+    0.0,
+    f16: narrowest,
+    ticks: ticks,
+    c64: |value| Complex::new(value as f32, 0.0),
+    c128: |value| Complex::new(value, 0.0)
+);
+number!(
+    [Complex<f32>],
     complex_methods,
     Complex::ZERO,
-    [Complex<f32>, Complex<f64>],
-    |value: Self| Complex::new(value.re.to_f32(), value.im.to_f32()),
-    |value: Self| Complex::new(value.re.to_f64(), value.im.to_f64())
+    f16: |value: Self| f16::from_f32(value.re),
+    ticks: |value: Self| ticks(f64::from(value.re)),
+    c64: |value: Self| value,
+    c128: |value: Self| Complex::new(f64::from(value.re), f64::from(value.im))
+);
+number!(
+    [Complex<f64>],
+    complex_methods,
+    Complex::ZERO,
+    f16: |value: Self| narrowest(value.re),
+    ticks: |value: Self| ticks(value.re),
+    c64: |value: Self| Complex::new(value.re as f32, value.im as f32),
+    c128: |value: Self| value
+);
+number!(
+    [f16],
+    half_methods,
+    Self::ZERO,
+    f16: |value: Self| value,
+    ticks: |value: Self| ticks(value.to_f64()),
+    c64: |value: Self| Complex::new(value.to_f32(), 0.0),
+    c128: |value: Self| Complex::new(value.to_f64(), 0.0)
+);
+number!(
+    [Ticks],
+    ticks_methods,
+    Self(0),
+    f16: |value: Self| f16::from_f32(value.0 as f32),
+    ticks: |value: Self| value.0,
+    c64: |value: Self| Complex::new(value.0 as f32, 0.0),
+    c128: |value: Self| Complex::new(value.0 as f64, 0.0)
 );

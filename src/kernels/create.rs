@@ -2,11 +2,13 @@
 
 use super::Context;
 use super::array::Output;
+use super::cast::narrowest;
 use super::fault::{Outcome, fault, memory_error};
 use super::params::{Read, Reader};
 use super::promotion::{Kind, kind_of};
 use super::scalar::{Element, Number, bounds, fill};
 use super::table::{Entry, Inputs, entry, without_inputs};
+use half::f16;
 use num_complex::Complex;
 use rdask_store::{DType, Header, Sealed};
 
@@ -38,9 +40,8 @@ impl Full {
     pub(super) fn parse(reader: &Reader<'_>) -> Read<Self> {
         let shape = reader.need("shape", reader.shape("shape")?)?;
         let dtype = reader.need("dtype", reader.dtype("dtype")?)?;
-        let value = reader.need("value", reader.number("value")?)?;
         reader.check_size("shape", dtype, &shape)?;
-        let element = value.encode(dtype).map_err(|problem| reader.bad("value", problem))?;
+        let element = reader.need("value", reader.element("value", dtype)?)?;
         Ok(Self { shape, dtype, element })
     }
 
@@ -72,7 +73,9 @@ impl Arange {
         let arange = Self { start, step, count, dtype };
         match kind_of(dtype) {
             Kind::Bool => return Err(reader.bad("dtype", "arange does not make bools")),
-            Kind::Signed | Kind::Unsigned => arange.check_integers(reader)?,
+            Kind::Signed | Kind::Unsigned | Kind::Datetime | Kind::Timedelta => {
+                arange.check_integers(reader)?;
+            }
             Kind::Float | Kind::Complex => {
                 for (name, value) in [("start", start), ("step", step)] {
                     value.encode(dtype).map_err(|problem| reader.bad(name, problem))?;
@@ -116,6 +119,12 @@ impl Arange {
                 let (start, step) = self.reals();
                 for (i, value) in output.elements_mut::<f32>().iter_mut().enumerate() {
                     *value = (start + i as f64 * step) as f32;
+                }
+            }
+            DType::F16 => {
+                let (start, step) = self.reals();
+                for (i, value) in output.elements_mut::<f16>().iter_mut().enumerate() {
+                    *value = narrowest(start + i as f64 * step);
                 }
             }
             DType::C64 | DType::C128 => self.complex(&mut output),

@@ -12,6 +12,7 @@ mod fault;
 mod io;
 mod linalg;
 mod npy;
+mod order;
 mod parallel;
 mod params;
 mod philox;
@@ -27,6 +28,8 @@ mod simd;
 mod strided;
 mod table;
 mod testing;
+mod time;
+mod widened;
 
 pub use plugin_file::PluginFault;
 

@@ -35,8 +35,9 @@ pub(crate) enum NpyError {
     Malformed(String),
     /// A dtype that native kernels do not know.
     #[error(
-        "dtype {0} is not supported by native kernels, which know bool, i1 to i8, u1 to u8, f4, \
-         f8, c8 and c16 in either byte order; a Python task can load it"
+        "dtype {0} is not supported by native kernels, which know bool, i1 to i8, u1 to u8, f2 to \
+         f8, c8, c16, M8[unit] and m8[unit] with one of numpy's units and no multiple of it, in \
+         either byte order; a Python task can load it"
     )]
     Unsupported(String),
 }
@@ -134,7 +135,7 @@ fn dtype_of(descr: &str) -> Result<(DType, bool), NpyError> {
         Some(b'>') => (true, &literal[1..]),
         _ => (false, literal),
     };
-    let known = DType::ALL.into_iter().find(|dtype| &dtype.descr()[1..] == kind);
+    let known = DType::all().find(|dtype| &dtype.descr()[1..] == kind);
     let dtype = if kind == "?" { Some(DType::Bool) } else { known };
     let dtype = dtype.ok_or_else(unsupported)?;
     Ok((dtype, order && dtype.size() > 1))
@@ -243,7 +244,7 @@ mod tests {
     #[test]
     fn a_written_header_is_read_again() {
         for shape in [vec![], vec![7], vec![0, 3], vec![u64::MAX; 64]] {
-            for dtype in DType::ALL {
+            for dtype in DType::all() {
                 let bytes = header_bytes(dtype, &shape);
                 assert_eq!(bytes.len() % 64, 0);
                 let (offset, length) = locate(&bytes).unwrap();
@@ -265,8 +266,13 @@ mod tests {
         let text =
             b"{'descr': [('a', '<f8', (2,)), ('b', '|O')], 'fortran_order': False, 'shape': ()}";
         assert!(matches!(parse(text), Err(NpyError::Unsupported(name)) if name.starts_with('[')));
-        let text = b"{'descr': '<M8[ns]', 'fortran_order': False, 'shape': (1,)}";
-        assert_eq!(parse(text), Err(NpyError::Unsupported("'<M8[ns]'".to_owned())));
+        let text = b"{'descr': '>M8[ns]', 'fortran_order': False, 'shape': (1,)}";
+        let header = parse(text).unwrap();
+        assert_eq!((header.dtype.name(), header.big_endian), ("M8[ns]", true));
+        for descr in ["'<M8[25s]'", "'<m8'", "'<f16'", "'<U5'"] {
+            let text = format!("{{'descr': {descr}, 'fortran_order': False, 'shape': (1,)}}");
+            assert_eq!(parse(text.as_bytes()), Err(NpyError::Unsupported(descr.to_owned())));
+        }
     }
 
     #[test]

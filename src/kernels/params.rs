@@ -4,7 +4,7 @@
 
 use super::SpecError;
 use super::array::MAX_AXES;
-use super::scalar::Number;
+use super::scalar::{Element, Number};
 use rdask_core::graph::{Param, Params};
 use rdask_core::nearest::nearest;
 use rdask_store::DType;
@@ -53,6 +53,11 @@ impl<'a> Reader<'a> {
             parameter: parameter.to_owned(),
             problem: problem.into(),
         }
+    }
+
+    /// Whether the value is written as `null`, where that means something else than nothing.
+    pub(super) fn is_null(&self, name: &str) -> bool {
+        self.params.iter().any(|(known, value)| known == name && *value == Param::Null)
     }
 
     /// The value, when there is one.
@@ -116,13 +121,22 @@ impl<'a> Reader<'a> {
         number.map(Some).map_err(|problem| self.bad(name, problem))
     }
 
+    /// A number as the element that it is in a dtype; "NaT" for dates and durations too.
+    pub(super) fn element(&self, name: &str, dtype: DType) -> Read<Option<Element>> {
+        let number = match self.value(name) {
+            Some(Param::Str(text)) if text == "NaT" && dtype.is_time() => Number::Float(f64::NAN),
+            _ => match self.number(name)? {
+                Some(number) => number,
+                None => return Ok(None),
+            },
+        };
+        number.encode(dtype).map(Some).map_err(|problem| self.bad(name, problem))
+    }
+
     /// A dtype by its name in graphs.
     pub(super) fn dtype(&self, name: &str) -> Read<Option<DType>> {
         let Some(text) = self.string(name)? else { return Ok(None) };
-        DType::from_name(text).map(Some).ok_or_else(|| {
-            let known = DType::ALL.map(DType::name).join(" ");
-            self.bad(name, format!("unknown dtype '{text}'; known are {known}"))
-        })
+        DType::parse(text).map(Some).map_err(|error| self.bad(name, error.to_string()))
     }
 
     /// A shape: a list of lengths, or one length.

@@ -183,7 +183,7 @@ fn shape_of(input: &Sealed) -> Outcome<Vec<i64>> {
 fn raw_array(input: &Sealed, shape: &[i64]) -> RawArray {
     let dtype = match input.header() {
         Header::Bytes => BYTES,
-        Header::Array { dtype, .. } => *dtype as i32,
+        Header::Array { dtype, .. } => i32::from(dtype.code()),
     };
     RawArray {
         dtype,

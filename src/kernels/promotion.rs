@@ -1,6 +1,8 @@
 //! numpy 2's promotion of dtypes: the smallest dtype to which both can be cast safely.
 
-use rdask_store::DType;
+use super::fault::{Outcome, type_error};
+use super::time::check_units;
+use rdask_store::{DType, TimeUnit};
 
 /// Kinds of dtypes, in the order of their generality.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -11,10 +13,14 @@ pub(super) enum Kind {
     Unsigned,
     /// i8 … i64
     Signed,
-    /// f32, f64
+    /// f16, f32, f64
     Float,
     /// c64, c128
     Complex,
+    /// `M8[unit]`
+    Datetime,
+    /// `m8[unit]`
+    Timedelta,
 }
 
 /// The kind of a dtype.
@@ -23,8 +29,10 @@ pub(super) const fn kind_of(dtype: DType) -> Kind {
         DType::Bool => Kind::Bool,
         DType::I8 | DType::I16 | DType::I32 | DType::I64 => Kind::Signed,
         DType::U8 | DType::U16 | DType::U32 | DType::U64 => Kind::Unsigned,
-        DType::F32 | DType::F64 => Kind::Float,
+        DType::F16 | DType::F32 | DType::F64 => Kind::Float,
         DType::C64 | DType::C128 => Kind::Complex,
+        DType::Datetime(_) => Kind::Datetime,
+        DType::Timedelta(_) => Kind::Timedelta,
     }
 }
 
@@ -34,7 +42,44 @@ pub(super) const fn is_integer(dtype: DType) -> bool {
 }
 
 /// The dtype of an operation on arrays of these two.
-pub(super) fn promote(left: DType, right: DType) -> DType {
+///
+/// # Errors
+/// `TypeError` where there is none (a date and a number), `OverflowError` for units of time that are
+/// too far apart.
+pub(super) fn promote(left: DType, right: DType) -> Outcome<DType> {
+    match (left, right) {
+        (DType::Datetime(x), DType::Datetime(y)) => finer(x, y).map(DType::Datetime),
+        (DType::Timedelta(x), DType::Timedelta(y)) => {
+            let calendar = |unit: TimeUnit| unit <= TimeUnit::Month;
+            if calendar(x) != calendar(y) {
+                return Err(type_error(format!(
+                    "Cannot get a common metadata divisor for Numpy timedelta64 metadata [{}] and \
+                     [{}] because they have incompatible nonlinear base time units",
+                    x.name(),
+                    y.name()
+                )));
+            }
+            finer(x, y).map(DType::Timedelta)
+        }
+        (time @ DType::Timedelta(_), number) | (number, time @ DType::Timedelta(_))
+            if kind_of(number) <= Kind::Signed && number != DType::U64 =>
+        {
+            Ok(time)
+        }
+        _ if left.is_time() || right.is_time() => Err(type_error(format!(
+            "no common DType exists for {} and {}",
+            left.numpy_name(),
+            right.numpy_name()
+        ))),
+        _ => Ok(promote_numbers(left, right)),
+    }
+}
+
+fn finer(x: TimeUnit, y: TimeUnit) -> Outcome<TimeUnit> {
+    check_units(x, y).map(|()| x.max(y))
+}
+
+fn promote_numbers(left: DType, right: DType) -> DType {
     let (left, right) = if kind_of(left) <= kind_of(right) { (left, right) } else { (right, left) };
     match (kind_of(left), kind_of(right)) {
         (Kind::Bool, _) => right,
@@ -52,16 +97,15 @@ pub(super) fn promote(left: DType, right: DType) -> DType {
             4 => DType::I64,
             _ => DType::F64,
         },
-        (_, Kind::Float) => {
-            if left.size() <= 2 {
-                right
-            } else {
-                DType::F64
-            }
-        }
+        (_, Kind::Float) => match left.size() {
+            1 => right,
+            2 if right == DType::F16 => DType::F32,
+            2 => right,
+            _ => DType::F64,
+        },
         // A complex number against a real one: c64 holds what f32 holds.
         _ => {
-            if right == DType::C64 && promote(left, DType::F32) == DType::F32 {
+            if right == DType::C64 && promote_numbers(left, DType::F32) == DType::F32 {
                 DType::C64
             } else {
                 DType::C128
@@ -78,6 +122,9 @@ pub(super) const fn inexact(dtype: DType) -> DType {
         DType::I32 | DType::U32 | DType::I64 | DType::U64 | DType::F64 => DType::F64,
         DType::C64 => DType::C64,
         DType::C128 => DType::C128,
+        DType::F16 => DType::F16,
+        // No such function takes these; they are refused before.
+        DType::Datetime(_) | DType::Timedelta(_) => dtype,
     }
 }
 
@@ -86,29 +133,51 @@ mod tests {
     use super::*;
 
     /// numpy 2.4's `promote_types` for every pair, in the order of the codes.
-    const TABLE: [&str; 13] = [
-        "bool i8 i16 i32 i64 u8 u16 u32 u64 f32 f64 c64 c128",
-        "i8 i8 i16 i32 i64 i16 i32 i64 f64 f32 f64 c64 c128",
-        "i16 i16 i16 i32 i64 i16 i32 i64 f64 f32 f64 c64 c128",
-        "i32 i32 i32 i32 i64 i32 i32 i64 f64 f64 f64 c128 c128",
-        "i64 i64 i64 i64 i64 i64 i64 i64 f64 f64 f64 c128 c128",
-        "u8 i16 i16 i32 i64 u8 u16 u32 u64 f32 f64 c64 c128",
-        "u16 i32 i32 i32 i64 u16 u16 u32 u64 f32 f64 c64 c128",
-        "u32 i64 i64 i64 i64 u32 u32 u32 u64 f64 f64 c128 c128",
-        "u64 f64 f64 f64 f64 u64 u64 u64 u64 f64 f64 c128 c128",
-        "f32 f32 f32 f64 f64 f32 f32 f64 f64 f32 f64 c64 c128",
-        "f64 f64 f64 f64 f64 f64 f64 f64 f64 f64 f64 c128 c128",
-        "c64 c64 c64 c128 c128 c64 c64 c128 c128 c64 c128 c64 c128",
-        "c128 c128 c128 c128 c128 c128 c128 c128 c128 c128 c128 c128 c128",
+    const TABLE: [&str; 14] = [
+        "bool i8 i16 i32 i64 u8 u16 u32 u64 f32 f64 c64 c128 f16",
+        "i8 i8 i16 i32 i64 i16 i32 i64 f64 f32 f64 c64 c128 f16",
+        "i16 i16 i16 i32 i64 i16 i32 i64 f64 f32 f64 c64 c128 f32",
+        "i32 i32 i32 i32 i64 i32 i32 i64 f64 f64 f64 c128 c128 f64",
+        "i64 i64 i64 i64 i64 i64 i64 i64 f64 f64 f64 c128 c128 f64",
+        "u8 i16 i16 i32 i64 u8 u16 u32 u64 f32 f64 c64 c128 f16",
+        "u16 i32 i32 i32 i64 u16 u16 u32 u64 f32 f64 c64 c128 f32",
+        "u32 i64 i64 i64 i64 u32 u32 u32 u64 f64 f64 c128 c128 f64",
+        "u64 f64 f64 f64 f64 u64 u64 u64 u64 f64 f64 c128 c128 f64",
+        "f32 f32 f32 f64 f64 f32 f32 f64 f64 f32 f64 c64 c128 f32",
+        "f64 f64 f64 f64 f64 f64 f64 f64 f64 f64 f64 c128 c128 f64",
+        "c64 c64 c64 c128 c128 c64 c64 c128 c128 c64 c128 c64 c128 c64",
+        "c128 c128 c128 c128 c128 c128 c128 c128 c128 c128 c128 c128 c128 c128",
+        "f16 f16 f32 f64 f64 f16 f32 f64 f64 f32 f64 c64 c128 f16",
     ];
 
     #[test]
     fn promotion_is_numpys() {
-        for left in DType::ALL {
-            let row: Vec<&str> = TABLE[left as usize].split(' ').collect();
-            for right in DType::ALL {
-                assert_eq!(promote(left, right).name(), row[right as usize], "{left:?} {right:?}");
+        let numbers: Vec<DType> = DType::all().filter(|dtype| !dtype.is_time()).collect();
+        for (left, row) in numbers.iter().zip(TABLE) {
+            for (right, expected) in numbers.iter().zip(row.split(' ')) {
+                let found = promote(*left, *right).unwrap().name();
+                assert_eq!(found, expected, "{left:?} {right:?}");
             }
         }
+    }
+
+    #[test]
+    fn promotion_of_dates_is_numpys() {
+        let known = |text: &str| DType::from_name(text).unwrap();
+        let found = |x, y| promote(known(x), known(y)).map(DType::name).map_err(|e| e.kind);
+        assert_eq!(found("M8[D]", "M8[ns]"), Ok("M8[ns]"));
+        assert_eq!(found("M8[M]", "M8[W]"), Ok("M8[W]"));
+        assert_eq!(found("m8[s]", "i8"), Ok("m8[s]"));
+        assert_eq!(found("bool", "m8[s]"), Ok("m8[s]"));
+        for (x, y) in [
+            ("m8[M]", "m8[D]"),
+            ("m8[s]", "u64"),
+            ("m8[s]", "f16"),
+            ("i8", "M8[s]"),
+            ("m8[s]", "M8[s]"),
+        ] {
+            assert_eq!(found(x, y), Err("TypeError".to_owned()), "{x} {y}");
+        }
+        assert_eq!(found("M8[D]", "M8[ps]"), Err("OverflowError".to_owned()));
     }
 }

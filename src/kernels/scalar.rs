@@ -2,7 +2,9 @@
 //!
 //! JSON lacks some numbers, so "nan", "inf", "-inf" are strings and a complex number is `[re, im]`.
 
+use super::cast::narrowest;
 use super::params::kind;
+use super::time::NAT;
 use num_complex::Complex;
 use rdask_core::graph::Param;
 use rdask_store::DType;
@@ -39,7 +41,8 @@ impl Number {
     }
 
     /// The element that this number is in a dtype. What does not fit is refused, never wrapped or
-    /// cut: integers out of range, fractions in integers, imaginary parts in reals.
+    /// cut: integers out of range, fractions in integers, imaginary parts in reals. A date is its
+    /// count of units, NaN makes NaT.
     pub(super) fn encode(self, dtype: DType) -> Result<Element, String> {
         match dtype {
             DType::Bool => match self {
@@ -55,6 +58,11 @@ impl Number {
                 Ok(pad(bytemuck::cast::<_, [u8; 8]>(narrow)))
             }
             DType::C128 => Ok(bytemuck::cast::<_, [u8; 16]>(self.complex())),
+            DType::F16 => self.real(dtype).map(|value| pad(narrowest(value).to_ne_bytes())),
+            DType::Datetime(_) | DType::Timedelta(_) => match self {
+                Self::Float(value) if value.is_nan() => Ok(pad(NAT.to_ne_bytes())),
+                other => other.integer(dtype),
+            },
             DType::I8 | DType::I16 | DType::I32 | DType::I64 => self.integer(dtype),
             DType::U8 | DType::U16 | DType::U32 | DType::U64 => self.integer(dtype),
         }
@@ -105,19 +113,21 @@ impl std::fmt::Display for Number {
     }
 }
 
-/// Least and greatest value of an integer dtype (of the others: none fits).
+/// Least and greatest value of an integer dtype or count of time (of the others: none fits).
 pub(super) const fn bounds(dtype: DType) -> (i128, i128) {
     match dtype {
         DType::I8 => (i8::MIN as i128, i8::MAX as i128),
         DType::I16 => (i16::MIN as i128, i16::MAX as i128),
         DType::I32 => (i32::MIN as i128, i32::MAX as i128),
-        DType::I64 => (i64::MIN as i128, i64::MAX as i128),
+        DType::I64 | DType::Datetime(_) | DType::Timedelta(_) => {
+            (i64::MIN as i128, i64::MAX as i128)
+        }
         DType::U8 => (0, u8::MAX as i128),
         DType::U16 => (0, u16::MAX as i128),
         DType::U32 => (0, u32::MAX as i128),
         DType::U64 => (0, u64::MAX as i128),
         DType::Bool => (0, 1),
-        DType::F32 | DType::F64 | DType::C64 | DType::C128 => (0, -1),
+        DType::F16 | DType::F32 | DType::F64 | DType::C64 | DType::C128 => (0, -1),
     }
 }
 

@@ -192,8 +192,10 @@ impl Concatenate {
 
     pub(super) fn run(&self, context: &Context<'_>, inputs: &[View<'_>]) -> Outcome<Sealed> {
         let (axis, shape) = self.shape(inputs)?;
-        let dtype = inputs.iter().map(|view| view.dtype).reduce(promote);
-        let dtype = dtype.ok_or_else(|| value_error("need at least one array to concatenate"))?;
+        let mut dtype = inputs[0].dtype;
+        for input in inputs {
+            dtype = promote(dtype, input.dtype)?;
+        }
         let mut output = Output::new(context, dtype, &shape)?;
         let outer: usize = shape[..axis].iter().product();
         if output.bytes_mut().is_empty() {

@@ -8,7 +8,7 @@ use super::array::View;
 use super::fault::{Outcome, type_error};
 use super::params::{Read, Reader};
 use super::{Context, SpecError};
-use super::{cast, create, elementwise, io, linalg, random, reduce, shape, testing};
+use super::{cast, create, elementwise, io, linalg, order, random, reduce, shape, testing};
 use rdask_core::graph::Params;
 use rdask_core::messages::TaskError;
 use rdask_core::nearest::nearest;
@@ -23,6 +23,7 @@ const GROUPS: &[&[Entry]] = &[
     cast::KERNELS,
     shape::KERNELS,
     reduce::KERNELS,
+    order::KERNELS,
     linalg::KERNELS,
     testing::KERNELS,
 ];

@@ -479,7 +479,7 @@ fn store_priority(priority: Priority) -> u64 {
 pub(crate) fn type_code(header: &Header) -> TypeCode {
     match header {
         Header::Bytes => TypeCode(1),
-        Header::Array { dtype, .. } => TypeCode(16 + *dtype as u8),
+        Header::Array { dtype, .. } => TypeCode(16 + dtype.code()),
     }
 }
 

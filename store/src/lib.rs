@@ -22,13 +22,15 @@
 mod account;
 mod buffer;
 mod classes;
+mod dtype;
 mod object;
 mod pin;
 mod room;
 mod wait;
 
 pub use account::Usage;
-pub use object::{DType, Header};
+pub use dtype::{DType, TimeUnit, UnknownDType};
+pub use object::Header;
 pub use pin::{Lent, Sealed, Writing};
 
 use buffer::Placement;

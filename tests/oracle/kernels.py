@@ -13,6 +13,9 @@ import warnings
 
 import numpy as np
 
+import reductions
+from reductions import widest
+
 warnings.simplefilter("ignore")
 np.seterr(all="ignore")
 FOLDER = sys.argv[1]
@@ -20,6 +23,9 @@ DTYPES = {
     "bool": "?", "i8": "i1", "i16": "i2", "i32": "i4", "i64": "i8", "u8": "u1", "u16": "u2",
     "u32": "u4", "u64": "u8", "f32": "f4", "f64": "f8", "c64": "c8", "c128": "c16",
 }
+UNITS = "Y M W D h m s ms us ns ps fs as".split()
+DTYPES["f16"] = "f2"
+DTYPES.update({f"{kind}8[{unit}]": f"{kind}8[{unit}]" for kind in "mM" for unit in UNITS})
 NAMES = {np.dtype(code): name for name, code in DTYPES.items()}
 
 
@@ -55,50 +61,6 @@ def evaluate(text, inputs):
     return np.asarray(eval(text, {**FUNCTIONS, **names}))
 
 
-def widest(x):
-    """In long double, integers by way of f64 as in numpy's own functions."""
-    if x.dtype.kind not in "fc":
-        x = x.astype("f8")
-    return x.astype("G" if x.dtype.kind == "c" else "g")
-
-
-def axis_of(params):
-    axis = params.get("axis")
-    return tuple(axis) if isinstance(axis, list) else axis
-
-
-def reduction(kernel, params, x):
-    more = {"ddof": params["ddof"]} if "ddof" in params else {}
-    keep = params.get("keepdims", False)
-    return np.asarray(getattr(np, kernel)(x, axis=axis_of(params), keepdims=keep, **more))
-
-
-def bounded(kernel, params, x):
-    """The value in long double, and how far a pairwise algorithm may be from it."""
-    plain = reduction(kernel, params, x)
-    if x.dtype.kind not in "fc" and kernel == "sum":
-        return plain, None
-    exact = reduction(kernel, params, widest(x))
-    axis = axis_of(params)
-    count = x.size / max(plain.size, 1)
-    depth = np.log2(max(count, 1)) + 8
-    eps = np.finfo(plain.dtype).eps
-    scale = np.sum(np.abs(widest(x)), axis=axis, keepdims=params.get("keepdims", False))
-    if kernel == "mean":
-        scale = scale / max(count, 1)
-    if kernel in ("var", "std"):
-        scale = np.abs(exact) * 8
-        depth += 8
-    tolerance = scale * eps * depth
-    if kernel in ("var", "std") and x.size:
-        # The rounded mean is off by a part of the largest element, and that enters squared.
-        sizes = np.abs(widest(x))
-        largest = np.max(sizes[np.isfinite(sizes)], initial=0)
-        shift = (eps * depth * largest) ** 2
-        tolerance = tolerance + (shift if kernel == "var" else np.sqrt(shift))
-    return exact.astype(plain.dtype), np.asarray(tolerance).astype("f8")
-
-
 def generator(params):
     numbers = np.random.Generator(np.random.Philox(key=[params["seed"], 0], counter=[2**64 - 1] * 4))
     low, high = params.get("low", 0.0), params.get("high", 1.0)
@@ -120,6 +82,8 @@ def slices(ranges):
 def number(value):
     if isinstance(value, list):
         return complex(*[float(part) for part in value])
+    if value == "NaT":
+        return np.datetime64("NaT")
     return float(value) if isinstance(value, str) else value
 
 
@@ -134,10 +98,8 @@ def compute(case, xs):
         # Strings are the floats that JSON lacks.
         bounds = {name: number(value) for name, value in params.items()}
         return np.asarray(np.clip(xs[0], bounds.get("min"), bounds.get("max"))), None
-    if kernel in ("sum", "mean", "var", "std"):
-        return bounded(kernel, params, xs[0])
-    if kernel in ("min", "max"):
-        return reduction(kernel, params, xs[0]), None
+    if kernel in reductions.KERNELS:
+        return reductions.KERNELS[kernel](kernel, params, xs)
     if kernel == "astype":
         return xs[0].astype(DTYPES[params["dtype"]]), None
     if kernel == "matmul":

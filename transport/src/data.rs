@@ -153,7 +153,7 @@ fn put_header(head: &mut Vec<u8>, header: &Header) {
         Header::Bytes => head.push(0),
         Header::Array { dtype, shape } => {
             // The kernels allow 64 dimensions, far below what a byte counts.
-            head.extend_from_slice(&[1, *dtype as u8, shape.len() as u8]);
+            head.extend_from_slice(&[1, dtype.code(), shape.len() as u8]);
             for length in shape {
                 head.extend_from_slice(&length.to_le_bytes());
             }

@@ -21,6 +21,7 @@ mod program;
 pub(super) mod real;
 #[cfg(test)]
 mod tests;
+mod time;
 mod typing;
 mod vector;
 

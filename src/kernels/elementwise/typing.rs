@@ -86,7 +86,7 @@ pub(super) fn typed(expression: &Expression, inputs: &[DType]) -> Outcome<TypedE
             Node::Where(condition, x, y) => {
                 let condition = typing.strong(values[condition])?;
                 let condition = typing.cast(condition, DType::Bool);
-                let dtype = typing.common(values[x], values[y]);
+                let dtype = typing.common(values[x], values[y])?;
                 let (x, y) = (typing.to(values[x], dtype)?, typing.to(values[y], dtype)?);
                 Value::Strong(typing.add(Typed::Where(dtype, condition, x, y), dtype))
             }
@@ -158,24 +158,45 @@ impl Typing {
     }
 
     /// The dtype that two operands are converted to.
-    fn common(&self, x: Value, y: Value) -> DType {
-        match (x, y) {
-            (Value::Strong(x), Value::Strong(y)) => promote(self.dtypes[x], self.dtypes[y]),
+    fn common(&self, x: Value, y: Value) -> Outcome<DType> {
+        Ok(match (x, y) {
+            (Value::Strong(x), Value::Strong(y)) => promote(self.dtypes[x], self.dtypes[y])?,
             (Value::Strong(node), weak) | (weak, Value::Strong(node)) => {
                 let dtype = self.dtypes[node];
                 match weak {
+                    _ if dtype.is_time() => promote(dtype, self.dtype_of(weak))?,
                     Value::Int(_) if dtype == DType::Bool => DType::I64,
                     Value::Float(_) if kind_of(dtype) < Kind::Float => DType::F64,
                     _ => dtype,
                 }
             }
-            (x, y) => promote(self.dtype_of(x), self.dtype_of(y)),
-        }
+            (x, y) => promote(self.dtype_of(x), self.dtype_of(y))?,
+        })
+    }
+
+    /// A value of f16 as f32, in which f16 is computed.
+    fn widened(&mut self, value: Value) -> Outcome<Value> {
+        let node = self.to(value, DType::F16)?;
+        Ok(Value::Strong(self.cast(node, DType::F32)))
+    }
+
+    /// Back to f16, what was computed in f32.
+    fn narrowed(&mut self, node: usize) -> usize {
+        if self.dtypes[node] == DType::F32 { self.cast(node, DType::F16) } else { node }
     }
 
     fn unary(&mut self, function: Unary, value: Value) -> Outcome<Value> {
         let node = self.strong(value)?;
         let dtype = self.dtypes[node];
+        if dtype == DType::F16 {
+            let wide = self.widened(value)?;
+            let wide = self.unary(function, wide)?;
+            let result = self.strong(wide)?;
+            return Ok(Value::Strong(self.narrowed(result)));
+        }
+        if dtype.is_time() && !matches!(function, Unary::IsNan | Unary::IsInf | Unary::IsFinite) {
+            return Err(unsupported(function.name(), &[dtype]));
+        }
         let kind = kind_of(dtype);
         let exact = kind < Kind::Float;
         let same = |typing: &mut Self| typing.add(Typed::Unary(function, dtype, node), dtype);
@@ -248,10 +269,19 @@ impl Typing {
         {
             return Ok(Value::Strong(node));
         }
-        let mut dtype = self.common(x, y);
+        let operands = [self.dtype_of(x), self.dtype_of(y)];
+        if operands.iter().any(|dtype| dtype.is_time()) {
+            return self.times(function, x, y).map(Value::Strong);
+        }
+        let mut dtype = self.common(x, y)?;
+        if dtype == DType::F16 {
+            let (x, y) = (self.widened(x)?, self.widened(y)?);
+            let wide = self.binary(function, x, y, false)?;
+            let result = self.strong(wide)?;
+            return Ok(Value::Strong(self.narrowed(result)));
+        }
         let mut computed = function;
         let kind = kind_of(dtype);
-        let operands = [self.dtype_of(x), self.dtype_of(y)];
         match function {
             Binary::Subtract if dtype == DType::Bool => {
                 return Err(type_error(
@@ -279,7 +309,7 @@ impl Typing {
             Binary::Arctan2 | Binary::Hypot => {
                 dtype = match (x, y) {
                     (Value::Strong(_), Value::Strong(_)) => {
-                        promote(inexact(operands[0]), inexact(operands[1]))
+                        promote(inexact(operands[0]), inexact(operands[1]))?
                     }
                     _ => inexact(dtype),
                 };
@@ -290,10 +320,31 @@ impl Typing {
         Ok(Value::Strong(self.add(Typed::Binary(computed, dtype, x, y), dtype)))
     }
 
+    /// Dates and durations are compared and chosen from, nothing else.
+    fn times(&mut self, function: Binary, x: Value, y: Value) -> Outcome<usize> {
+        let operands = [self.dtype_of(x), self.dtype_of(y)];
+        let kinds = operands.map(kind_of);
+        let mixed = kinds.contains(&Kind::Datetime) && kinds[0] != kinds[1];
+        let result = match function {
+            _ if mixed => return Err(unsupported(function.name(), &operands)),
+            Binary::Compare(_) => Some(DType::Bool),
+            Binary::Minimum | Binary::Maximum => None,
+            _ => return Err(unsupported(function.name(), &operands)),
+        };
+        let dtype = self.common(x, y)?;
+        let (x, y) = (self.to(x, dtype)?, self.to(y, dtype)?);
+        Ok(self.add(Typed::Binary(function, dtype, x, y), result.unwrap_or(dtype)))
+    }
+
     /// Exponents that are products, roots and reciprocals: numpy's, and cubes of reals.
     fn special_power(&mut self, x: Value, y: Value, operator: bool) -> Outcome<Option<usize>> {
         let Value::Strong(base) = x else { return Ok(None) };
         let dtype = self.dtypes[base];
+        if dtype == DType::F16 {
+            let wide = self.widened(x)?;
+            let power = self.special_power(wide, y, operator)?;
+            return Ok(power.map(|node| self.narrowed(node)));
+        }
         let exponent = match y {
             Value::Int(value) if value.unsigned_abs() < 4 => value as f64,
             Value::Float(value) => value,
@@ -329,7 +380,10 @@ impl Typing {
         if let (Value::Int(value), Value::Strong(node)) = (x, y) {
             return self.compare(compare.mirrored(), Value::Strong(node), Value::Int(value));
         }
-        let mut dtype = self.common(x, y);
+        if self.dtype_of(x).is_time() || self.dtype_of(y).is_time() {
+            return self.times(Binary::Compare(compare), x, y);
+        }
+        let mut dtype = self.common(x, y)?;
         if let (Value::Strong(node), Value::Int(value)) = (x, y)
             && is_integer(self.dtypes[node])
         {
@@ -358,7 +412,11 @@ impl Typing {
             (DType::Bool, _) => dtype = DType::U8,
             _ => {}
         }
-        let (x, y) = (self.to(x, dtype)?, self.to(y, dtype)?);
+        let (mut x, mut y) = (self.to(x, dtype)?, self.to(y, dtype)?);
+        if dtype == DType::F16 {
+            dtype = DType::F32;
+            (x, y) = (self.cast(x, dtype), self.cast(y, dtype));
+        }
         Ok(self.add(Typed::Binary(Binary::Compare(compare), dtype, x, y), DType::Bool))
     }
 }

@@ -7,6 +7,7 @@ use super::complex;
 use super::expression::{Binary, Compare, Unary};
 use super::loops::{each, pairs};
 use super::real::{self, Float, Integer};
+use super::time;
 use crate::kernels::fault::{Outcome, value_error};
 use crate::kernels::simd::Level;
 use bytemuck::Pod;
@@ -32,6 +33,10 @@ pub(super) fn unary(level: Level, function: Unary, dtype: DType, x: &[u8], out: 
         DType::F64 => float_unary::<f64>(level, function, x, out),
         DType::C64 => complex_unary::<f32>(level, function, x, out),
         DType::C128 => complex_unary::<f64>(level, function, x, out),
+        // Typing computes f16 in f32.
+        DType::F16 | DType::Datetime(_) | DType::Timedelta(_) => {
+            time::unary(level, function, x, out);
+        }
     }
 }
 
@@ -168,6 +173,11 @@ pub(super) fn binary(
         }
         DType::C128 => {
             complex_binary::<f64>(level, function, x, y, out);
+            Ok(())
+        }
+        // Typing computes f16 in f32.
+        DType::F16 | DType::Datetime(_) | DType::Timedelta(_) => {
+            time::binary(level, function, x, y, out);
             Ok(())
         }
     }

@@ -10,6 +10,7 @@ use crate::kernels::cast::cast;
 use crate::kernels::fault::{Outcome, value_error};
 use crate::kernels::promotion::promote;
 use crate::kernels::strided::Walk;
+use crate::kernels::time::refuse_times;
 use bytemuck::Pod;
 use ndarray::linalg::general_mat_mul;
 use ndarray::{ArrayView2, ArrayViewMut2, LinalgScalar};
@@ -22,7 +23,25 @@ const SIGNATURE: &str = "(n?,k),(k,m?)->(n?,m?)";
 /// The product of the two inputs.
 pub(super) fn run(context: &Context<'_>, left: &View<'_>, right: &View<'_>) -> Outcome<Sealed> {
     let sizes = Sizes::new(&left.shape, &right.shape)?;
-    let dtype = promote(left.dtype, right.dtype);
+    refuse_times("matmul", [left.dtype, right.dtype])?;
+    let dtype = promote(left.dtype, right.dtype)?;
+    if dtype == DType::F16 {
+        let mut wide = product(context, &sizes, left, right, DType::F32)?;
+        let mut output = Output::new(context, dtype, &sizes.shape)?;
+        cast(DType::F32, wide.bytes_mut(), dtype, output.bytes_mut());
+        return output.seal();
+    }
+    product(context, &sizes, left, right, dtype)?.seal()
+}
+
+/// The product, computed in a dtype that is neither f16 nor a time.
+fn product(
+    context: &Context<'_>,
+    sizes: &Sizes,
+    left: &View<'_>,
+    right: &View<'_>,
+    dtype: DType,
+) -> Outcome<Output> {
     let mut output = Output::new(context, dtype, &sizes.shape)?;
     let mut left = Operand::new(context, left, dtype)?;
     let mut right = Operand::new(context, right, dtype)?;
@@ -48,8 +67,11 @@ pub(super) fn run(context: &Context<'_>, left: &View<'_>, right: &View<'_>) -> O
         DType::F64 => sizes.each::<f64>(left, right, out, dense),
         DType::C64 => sizes.each::<Complex<f32>>(left, right, out, dense),
         DType::C128 => sizes.each::<Complex<f64>>(left, right, out, dense),
+        DType::F16 | DType::Datetime(_) | DType::Timedelta(_) => {
+            refuse_times("matmul", [dtype])?;
+        }
     }
-    output.seal()
+    Ok(output)
 }
 
 /// An input in the dtype of the product.

@@ -1,45 +1,91 @@
-//! Reductions over axes: sum, mean, var, std, min, max.
+//! Reductions over axes: their parameters, the shape and dtype of their results.
 //!
-//! Sums are pairwise along every axis, and those of f32 and c64 run in f64. The order of additions
-//! depends on the shape and the axes alone. `stage` holds the loops, this file chooses them.
+//! `job` chooses the fold for a dtype, `fold` and `element` say what is folded, `stage` and `lanes`
+//! hold the loops. `argument`, `scan` and `groupby` are the reductions that no fold can express. The
+//! order of additions depends on the shape and the axes alone.
 
-mod extreme;
+mod argument;
+pub(super) mod element;
+mod fold;
+mod groupby;
+mod job;
+mod lanes;
+mod members;
+mod scan;
 mod stage;
 
 use super::Context;
-use super::array::{Output, View, axis_of, with_type};
-use super::cast::Number;
+use super::array::{Output, View, axis_of};
 use super::fault::{Outcome, value_error};
 use super::params::{Read, Reader};
-use super::table::{Entry, Inputs, Operation, entry, of_one};
-use bytemuck::Pod;
-use extreme::Extreme;
-use num_complex::Complex;
+use super::table::{Entry, Inputs, Operation, entry, of_one, of_two};
+use super::time::refuse_times;
+use super::widened;
+use argument::Argument;
+use groupby::GroupBy;
+use job::Job;
 use rdask_store::{DType, Sealed};
-use stage::{Fold, Plan};
+use scan::Scan;
+use stage::Plan;
 
 const REDUCE: &[&str] = &["axis", "keepdims"];
 const SPREAD: &[&str] = &["axis", "keepdims", "ddof"];
+const GROUPS: &[&str] = &["func", "ngroups", "axis"];
 
 /// Rows of the table of kernels.
 pub(super) const KERNELS: &[Entry] = &[
-    entry("sum", Inputs::Exactly(1), REDUCE, |reader| operation(reader, Reduction::Sum)),
-    entry("mean", Inputs::Exactly(1), REDUCE, |reader| operation(reader, Reduction::Mean)),
-    entry("var", Inputs::Exactly(1), SPREAD, |reader| operation(reader, Reduction::Var)),
-    entry("std", Inputs::Exactly(1), SPREAD, |reader| operation(reader, Reduction::Std)),
-    entry("min", Inputs::Exactly(1), REDUCE, |reader| operation(reader, Reduction::Min)),
-    entry("max", Inputs::Exactly(1), REDUCE, |reader| operation(reader, Reduction::Max)),
+    entry("sum", Inputs::Exactly(1), REDUCE, |reader| reduce(reader, Reduction::Sum, false)),
+    entry("prod", Inputs::Exactly(1), REDUCE, |reader| reduce(reader, Reduction::Prod, false)),
+    entry("min", Inputs::Exactly(1), REDUCE, |reader| reduce(reader, Reduction::Min, false)),
+    entry("max", Inputs::Exactly(1), REDUCE, |reader| reduce(reader, Reduction::Max, false)),
+    entry("mean", Inputs::Exactly(1), REDUCE, |reader| reduce(reader, Reduction::Mean, false)),
+    entry("var", Inputs::Exactly(1), SPREAD, |reader| reduce(reader, Reduction::Var, false)),
+    entry("std", Inputs::Exactly(1), SPREAD, |reader| reduce(reader, Reduction::Std, false)),
+    entry("argmin", Inputs::Exactly(1), REDUCE, |reader| argument(reader, false, false)),
+    entry("argmax", Inputs::Exactly(1), REDUCE, |reader| argument(reader, true, false)),
+    entry("any", Inputs::Exactly(1), REDUCE, |reader| reduce(reader, Reduction::Any, false)),
+    entry("all", Inputs::Exactly(1), REDUCE, |reader| reduce(reader, Reduction::All, false)),
+    entry("count_nonzero", Inputs::Exactly(1), REDUCE, |reader| {
+        reduce(reader, Reduction::Count, false)
+    }),
+    entry("nansum", Inputs::Exactly(1), REDUCE, |reader| reduce(reader, Reduction::Sum, true)),
+    entry("nanprod", Inputs::Exactly(1), REDUCE, |reader| reduce(reader, Reduction::Prod, true)),
+    entry("nanmean", Inputs::Exactly(1), REDUCE, |reader| reduce(reader, Reduction::Mean, true)),
+    entry("nanmin", Inputs::Exactly(1), REDUCE, |reader| reduce(reader, Reduction::Min, true)),
+    entry("nanmax", Inputs::Exactly(1), REDUCE, |reader| reduce(reader, Reduction::Max, true)),
+    entry("nanvar", Inputs::Exactly(1), SPREAD, |reader| reduce(reader, Reduction::Var, true)),
+    entry("nanstd", Inputs::Exactly(1), SPREAD, |reader| reduce(reader, Reduction::Std, true)),
+    entry("nanargmin", Inputs::Exactly(1), REDUCE, |reader| argument(reader, false, true)),
+    entry("nanargmax", Inputs::Exactly(1), REDUCE, |reader| argument(reader, true, true)),
+    entry("cumsum", Inputs::Exactly(1), &["axis"], |reader| scan(reader, false)),
+    entry("cumprod", Inputs::Exactly(1), &["axis"], |reader| scan(reader, true)),
+    entry("groupby_reduce", Inputs::Exactly(2), GROUPS, |reader| {
+        let groupby = GroupBy::parse(reader)?;
+        Ok(of_two(move |context, input, groups| groupby.run(context, input, groups)))
+    }),
 ];
 
-fn operation(reader: &Reader<'_>, reduction: Reduction) -> Read<Operation> {
-    let reduce = Reduce::parse(reader, reduction)?;
+fn reduce(reader: &Reader<'_>, reduction: Reduction, sound: bool) -> Read<Operation> {
+    let reduce = Reduce::parse(reader, reduction, sound)?;
     Ok(of_one(move |context, input| reduce.run(context, input)))
 }
 
+fn argument(reader: &Reader<'_>, largest: bool, sound: bool) -> Read<Operation> {
+    let argument = Argument::parse(reader, largest, sound)?;
+    Ok(of_one(move |context, input| argument.run(context, input)))
+}
+
+fn scan(reader: &Reader<'_>, product: bool) -> Read<Operation> {
+    let scan = Scan::parse(reader, product)?;
+    Ok(of_one(move |context, input| scan.run(context, input)))
+}
+
 /// What is computed over the axes.
-#[derive(Clone, Copy, PartialEq, Debug)]
+#[derive(Clone, Copy, PartialEq, PartialOrd, Debug)]
 pub(super) enum Reduction {
+    // These compute, which times refuse; those behind compare and count.
     Sum,
+    Prod,
     Mean,
     /// Variance.
     Var,
@@ -47,60 +93,82 @@ pub(super) enum Reduction {
     Std,
     Min,
     Max,
+    Any,
+    All,
+    /// How many are not zero.
+    Count,
 }
 
-/// `sum`, `mean`, `min`, `max` `(axis?, keepdims = false)`, `var`, `std` with `ddof = 0` too.
+/// `sum`, … `(axis?, keepdims = false)`, `var`, `std` and their nan forms with `ddof = 0` too.
 #[derive(Debug)]
-pub(super) struct Reduce {
+struct Reduce {
+    name: String,
     reduction: Reduction,
+    /// Only what is not NaN counts.
+    sound: bool,
     axes: Option<Vec<i64>>,
     keepdims: bool,
     ddof: f64,
 }
 
 impl Reduce {
-    pub(super) fn parse(reader: &Reader<'_>, reduction: Reduction) -> Read<Self> {
+    fn parse(reader: &Reader<'_>, reduction: Reduction, sound: bool) -> Read<Self> {
         Ok(Self {
+            name: reader.kernel.to_owned(),
             reduction,
+            sound,
             axes: reader.axes("axis")?,
             keepdims: reader.flag("keepdims")?.unwrap_or(false),
             ddof: reader.duration("ddof")?.unwrap_or(0.0),
         })
     }
 
-    pub(super) fn run(&self, context: &Context<'_>, input: &View<'_>) -> Outcome<Sealed> {
-        let reduced = self.reduced(input.shape.len())?;
+    fn run(&self, context: &Context<'_>, input: &View<'_>) -> Outcome<Sealed> {
+        if self.reduction <= Reduction::Std {
+            refuse_times(&self.name, [input.dtype])?;
+        }
+        widened::run(context, input, |input| self.reduce(context, input))
+    }
+
+    fn reduce(&self, context: &Context<'_>, input: &View<'_>) -> Outcome<Output> {
+        // Integers have no NaN, so that their nan forms are the plain ones.
+        let sound = self.sound && input.dtype >= DType::F32;
+        let reduced = self.reduced(input.shape.len(), sound)?;
         let plan = Plan::new(&input.shape, &reduced);
-        let mut shape = Vec::with_capacity(input.shape.len());
-        for (length, reduced) in input.shape.iter().zip(&reduced) {
-            match (reduced, self.keepdims) {
-                (false, _) => shape.push(*length),
-                (true, true) => shape.push(1),
-                (true, false) => {}
-            }
+        let shape = kept(&input.shape, &reduced, self.keepdims);
+        if matches!(self.reduction, Reduction::Min | Reduction::Max) && plan.count() == 0 {
+            self.refuse_nothing(&shape)?;
         }
-        let dtype = self.dtype(input.dtype);
-        let mut output = Output::new(context, dtype, &shape)?;
+        let mut output = Output::new(context, self.dtype(input.dtype), &shape)?;
         let job = Job { context, plan: &plan, input, ddof: self.ddof };
-        match self.reduction {
-            Reduction::Sum => job.sum(&mut output)?,
-            Reduction::Mean => job.mean(&mut output)?,
-            Reduction::Var => job.variance(&mut output, |variance| variance)?,
-            Reduction::Std => job.variance(&mut output, f64::sqrt)?,
-            Reduction::Min => job.extreme(&mut output, false)?,
-            Reduction::Max => job.extreme(&mut output, true)?,
+        job.run(self.reduction, sound, &mut output)?;
+        Ok(output)
+    }
+
+    /// Minima of nothing are no minima, unless none is asked for.
+    fn refuse_nothing(&self, shape: &[usize]) -> Outcome<()> {
+        let name = match (self.reduction == Reduction::Max, self.sound) {
+            (false, false) => "minimum",
+            (true, false) => "maximum",
+            (false, true) => "fmin",
+            (true, true) => "fmax",
+        };
+        if shape.contains(&0) {
+            return Ok(());
         }
-        output.seal()
+        Err(value_error(format!(
+            "zero-size array to reduction operation {name} which has no identity"
+        )))
     }
 
     /// Which axes are reduced.
-    fn reduced(&self, axes: usize) -> Outcome<Vec<bool>> {
+    fn reduced(&self, axes: usize, sound: bool) -> Outcome<Vec<bool>> {
         let Some(given) = &self.axes else { return Ok(vec![true; axes]) };
         let mut reduced = vec![false; axes];
         for axis in given {
-            // numpy lets a 0-d array have an axis 0 or −1 in its plain reductions.
-            let plain = matches!(self.reduction, Reduction::Sum | Reduction::Min | Reduction::Max);
-            if plain && axes == 0 && matches!(axis, 0 | -1) && given.len() == 1 {
+            // numpy lets a 0-d array have an axis 0 or −1 in all but its means.
+            let means = matches!(self.reduction, Reduction::Mean | Reduction::Var | Reduction::Std);
+            if axes == 0 && matches!(axis, 0 | -1) && given.len() == 1 && (!means || sound) {
                 continue;
             }
             if std::mem::replace(&mut reduced[axis_of(*axis, axes)?], true) {
@@ -111,176 +179,41 @@ impl Reduce {
     }
 
     fn dtype(&self, input: DType) -> DType {
-        match (self.reduction, input) {
-            (Reduction::Min | Reduction::Max, same) => same,
-            (Reduction::Var | Reduction::Std, DType::F32 | DType::C64) => DType::F32,
-            (Reduction::Var | Reduction::Std, _) => DType::F64,
-            (_, DType::F32 | DType::F64 | DType::C64 | DType::C128) => input,
-            (Reduction::Mean, _) => DType::F64,
-            (Reduction::Sum, DType::U8 | DType::U16 | DType::U32 | DType::U64) => DType::U64,
-            (Reduction::Sum, _) => DType::I64,
+        match self.reduction {
+            Reduction::Min | Reduction::Max => input,
+            Reduction::Any | Reduction::All => DType::Bool,
+            Reduction::Count => DType::I64,
+            Reduction::Sum | Reduction::Prod => sum_dtype(input),
+            Reduction::Mean => mean_dtype(input),
+            Reduction::Var | Reduction::Std => spread_dtype(input),
         }
     }
 }
 
-/// One reduction of one input.
-struct Job<'a> {
-    context: &'a Context<'a>,
-    plan: &'a Plan,
-    input: &'a View<'a>,
-    ddof: f64,
+/// dtype of sums and products.
+fn sum_dtype(input: DType) -> DType {
+    match input {
+        DType::U8 | DType::U16 | DType::U32 | DType::U64 => DType::U64,
+        DType::Bool | DType::I8 | DType::I16 | DType::I32 | DType::I64 => DType::I64,
+        float => float,
+    }
 }
 
-impl Job<'_> {
-    fn sum(&self, output: &mut Output) -> Outcome<()> {
-        match self.input.dtype {
-            DType::Bool | DType::U8 => self.count::<u8>(output),
-            DType::I8 => self.count::<i8>(output),
-            DType::I16 => self.count::<i16>(output),
-            DType::I32 => self.count::<i32>(output),
-            DType::I64 => self.count::<i64>(output),
-            DType::U16 => self.count::<u16>(output),
-            DType::U32 => self.count::<u32>(output),
-            DType::U64 => self.count::<u64>(output),
-            DType::F32 => self.total::<f32, f32>(output, |sum| sum as f32),
-            DType::F64 => self.total::<f64, f64>(output, |sum| sum),
-            DType::C64 => self.complex_total::<Complex<f32>, _>(output, 1.0, Number::to_c64),
-            DType::C128 => self.complex_total::<Complex<f64>, _>(output, 1.0, |sum| sum),
-        }
-    }
+/// dtype of means.
+fn mean_dtype(input: DType) -> DType {
+    if input < DType::F32 { DType::F64 } else { input }
+}
 
-    /// Integers: in two's complement i64 and u64 add alike.
-    fn count<T: Number>(&self, output: &mut Output) -> Outcome<()> {
-        let fold =
-            Fold { identity: 0_i64, lift: |x: T, (): ()| x.to_i64(), join: i64::wrapping_add };
-        self.plan.run(self.context, self.input.elements(), &[()], &fold, |sum| sum, output)
+/// dtype of variances.
+fn spread_dtype(input: DType) -> DType {
+    match input {
+        DType::F32 | DType::C64 => DType::F32,
+        _ => DType::F64,
     }
+}
 
-    fn total<T: Number, R: Pod>(
-        &self,
-        output: &mut Output,
-        finish: impl Fn(f64) -> R,
-    ) -> Outcome<()> {
-        let fold = Fold { identity: 0.0, lift: |x: T, (): ()| x.to_f64(), join: |x, y| x + y };
-        self.plan.run(self.context, self.input.elements(), &[()], &fold, finish, output)
-    }
-
-    fn complex_total<T: Number, R: Pod>(
-        &self,
-        output: &mut Output,
-        divisor: f64,
-        finish: impl Fn(Complex<f64>) -> R,
-    ) -> Outcome<()> {
-        let fold = Fold {
-            identity: Complex::ZERO,
-            lift: |x: T, (): ()| x.to_c128(),
-            join: |x: Complex<f64>, y: Complex<f64>| x + y,
-        };
-        let finish = |sum: Complex<f64>| finish(Complex::new(sum.re / divisor, sum.im / divisor));
-        self.plan.run(self.context, self.input.elements(), &[()], &fold, finish, output)
-    }
-
-    fn mean(&self, output: &mut Output) -> Outcome<()> {
-        let count = self.plan.count() as f64;
-        let wide = |sum: f64| sum / count;
-        match self.input.dtype {
-            DType::Bool | DType::U8 => self.total::<u8, _>(output, wide),
-            DType::I8 => self.total::<i8, _>(output, wide),
-            DType::I16 => self.total::<i16, _>(output, wide),
-            DType::I32 => self.total::<i32, _>(output, wide),
-            DType::I64 => self.total::<i64, _>(output, wide),
-            DType::U16 => self.total::<u16, _>(output, wide),
-            DType::U32 => self.total::<u32, _>(output, wide),
-            DType::U64 => self.total::<u64, _>(output, wide),
-            DType::F32 => self.total::<f32, _>(output, |sum| (sum / count) as f32),
-            DType::F64 => self.total::<f64, _>(output, wide),
-            DType::C64 => self.complex_total::<Complex<f32>, _>(output, count, Number::to_c64),
-            DType::C128 => self.complex_total::<Complex<f64>, _>(output, count, |mean| mean),
-        }
-    }
-
-    /// Two passes: the means, then the squares of the distances from them.
-    fn variance(&self, output: &mut Output, root: fn(f64) -> f64) -> Outcome<()> {
-        // numpy's divisor: never negative, so that too few elements give inf or NaN.
-        let divisor = (self.plan.count() as f64 - self.ddof).max(0.0);
-        let wide = |sum: f64| root(sum / divisor);
-        match self.input.dtype {
-            DType::Bool | DType::U8 => self.spread::<u8, _>(output, wide),
-            DType::I8 => self.spread::<i8, _>(output, wide),
-            DType::I16 => self.spread::<i16, _>(output, wide),
-            DType::I32 => self.spread::<i32, _>(output, wide),
-            DType::I64 => self.spread::<i64, _>(output, wide),
-            DType::U16 => self.spread::<u16, _>(output, wide),
-            DType::U32 => self.spread::<u32, _>(output, wide),
-            DType::U64 => self.spread::<u64, _>(output, wide),
-            DType::F32 => self.spread::<f32, _>(output, |sum| root(sum / divisor) as f32),
-            DType::F64 => self.spread::<f64, _>(output, wide),
-            DType::C64 => {
-                let finish = |sum: f64| root(sum / divisor) as f32;
-                self.complex_spread::<Complex<f32>, _>(output, finish)
-            }
-            DType::C128 => self.complex_spread::<Complex<f64>, _>(output, wide),
-        }
-    }
-
-    fn spread<T: Number, R: Pod>(
-        &self,
-        output: &mut Output,
-        finish: impl Fn(f64) -> R,
-    ) -> Outcome<()> {
-        let count = self.plan.count() as f64;
-        let mut means = Output::new(self.context, DType::F64, &[self.plan.results()])?;
-        self.total::<T, _>(&mut means, |sum| sum / count)?;
-        let fold = Fold {
-            identity: 0.0,
-            lift: |x: T, mean: f64| {
-                let distance = x.to_f64() - mean;
-                distance * distance
-            },
-            join: |x, y| x + y,
-        };
-        let means: &[f64] = means.elements_mut();
-        self.plan.run(self.context, self.input.elements(), means, &fold, finish, output)
-    }
-
-    fn complex_spread<T: Number, R: Pod>(
-        &self,
-        output: &mut Output,
-        finish: impl Fn(f64) -> R,
-    ) -> Outcome<()> {
-        let count = self.plan.count() as f64;
-        let mut means = Output::new(self.context, DType::C128, &[self.plan.results()])?;
-        self.complex_total::<T, _>(&mut means, count, |mean| mean)?;
-        let fold = Fold {
-            identity: 0.0,
-            lift: |x: T, mean: Complex<f64>| (x.to_c128() - mean).norm_sqr(),
-            join: |x, y| x + y,
-        };
-        let means: &[Complex<f64>] = means.elements_mut();
-        self.plan.run(self.context, self.input.elements(), means, &fold, finish, output)
-    }
-
-    fn extreme(&self, output: &mut Output, largest: bool) -> Outcome<()> {
-        if self.plan.count() == 0 {
-            let name = if largest { "maximum" } else { "minimum" };
-            return Err(value_error(format!(
-                "zero-size array to reduction operation {name} which has no identity"
-            )));
-        }
-        with_type!(self.input.dtype, T => if largest {
-            self.pick::<T>(output, T::LEAST, T::larger)
-        } else {
-            self.pick::<T>(output, T::GREATEST, T::smaller)
-        })
-    }
-
-    fn pick<T: Extreme>(
-        &self,
-        output: &mut Output,
-        identity: T,
-        join: impl Fn(T, T) -> T,
-    ) -> Outcome<()> {
-        let fold = Fold { identity, lift: |x: T, (): ()| x, join };
-        self.plan.run(self.context, self.input.elements(), &[()], &fold, |x| x, output)
-    }
+/// The shape that is left.
+fn kept(shape: &[usize], reduced: &[bool], keepdims: bool) -> Vec<usize> {
+    let lengths = shape.iter().zip(reduced).filter(|(_, reduced)| keepdims || !**reduced);
+    lengths.map(|(length, reduced)| if *reduced { 1 } else { *length }).collect()
 }

@@ -1,49 +1,55 @@
-//! The loops of reductions: any axes of an array in C order, in stages.
+//! Reductions over any axes of an array in C order, in stages, on several threads.
 //!
 //! ```text
 //!   axes merged to groups     K R K R K      K kept, R reduced
-//!   one stage                 [outer, R, inner] ─▶ [outer, inner]
+//!   one stage                 [outer, R, inner] ─▶ [outer, blocks, inner] ─▶ [outer, inner]
 //! ```
 //!
-//! A stage reduces the last group that is left. With one inner element it folds runs, eight lanes
-//! wide and pairwise above; else it folds whole rows, elementwise, pairwise over the rows. Both are
-//! loops without a branch, which the compiler vectorises.
+//! A stage reduces the last group that is left. A long one is cut into blocks of a fixed size, whose
+//! results are reduced once more. Threads share the blocks or, where there are few, the columns:
+//! neither changes the order of additions, which depends on the shape and the axes alone.
 
+use super::fold::Fold;
+use super::lanes::{self, Rows, STRIP, Scratch};
 use crate::kernels::Context;
 use crate::kernels::array::Output;
 use crate::kernels::fault::Outcome;
+use crate::kernels::parallel;
+use crate::kernels::simd::Level;
 use crate::kernels::strided::Walk;
 use bytemuck::Pod;
 use rdask_store::DType;
+use std::ops::Range;
 
-/// Lanes of a run; enough to hide the latency of an addition, few enough for the registers.
-const LANES: usize = 8;
+/// Elements of a block: much more than a block's share of the work above blocks, few enough for
+/// many threads to find some.
+const BLOCK: usize = 128 * 1024;
 
-/// Elements of a run that are folded without recursion: 32 for each lane.
-const LEAF: usize = 256;
+/// Bytes of input below which a thread costs more than it saves.
+const LEAST_PART_BYTES: usize = 512 * 1024;
 
-/// Rows that are folded one by one before partial rows are joined pairwise.
-const ROWS: usize = 16;
-
-/// Columns that are folded together: partial rows of 16 bytes an element stay in the cache.
-const STRIP: usize = 1024;
-
-/// Rows shorter than this are folded several at once.
-const NARROW: usize = 32;
-
-/// How elements become results: `lift` each (with a value of its result, the mean for example),
-/// then `join`, which is associative but for rounding. `identity` is neutral.
-pub(super) struct Fold<A, L, J> {
-    pub(super) identity: A,
-    pub(super) lift: L,
-    pub(super) join: J,
-}
+/// Runs that are folded before their results are closed.
+const TOGETHER: usize = 1024;
 
 /// The groups of an array's axes.
 #[derive(Debug)]
 pub(super) struct Plan {
     /// Length and whether it is reduced; neighbours differ, no length is 1.
     groups: Vec<(usize, bool)>,
+}
+
+/// Where and how a plan runs.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Site<'a> {
+    pub(super) context: &'a Context<'a>,
+    pub(super) level: Level,
+}
+
+impl<'a> Site<'a> {
+    /// With the best instructions of this machine.
+    pub(super) fn here(context: &'a Context<'a>) -> Self {
+        Self { context, level: Level::best() }
+    }
 }
 
 impl Plan {
@@ -74,52 +80,58 @@ impl Plan {
         lengths.fold(1, |product, (length, _)| product.saturating_mul(*length))
     }
 
-    /// Folds all of `source` into `output`; `values` has one value for each result, or one for all.
+    /// Folds all of `source` into `out`; `values` has one value for each result, or one for all.
     ///
     /// # Errors
     /// No memory for what stands between two stages.
-    #[expect(clippy::too_many_arguments, reason = "a loop and the closures that it is made for")]
-    pub(super) fn run<T: Pod, S: Copy, A: Pod, R: Pod>(
+    pub(super) fn run<F: Fold, R: Pod + Send>(
         &self,
-        context: &Context<'_>,
-        source: &[T],
-        values: &[S],
-        fold: &Fold<A, impl Fn(T, S) -> A, impl Fn(A, A) -> A>,
-        finish: impl Fn(A) -> R,
-        output: &mut Output,
+        site: Site<'_>,
+        source: &[F::Item],
+        values: &[F::Value],
+        finish: impl Fn(F::Partial) -> R + Sync,
+        out: &mut [R],
     ) -> Outcome<()> {
-        let out: &mut [R] = output.elements_mut();
         if source.is_empty() {
-            out.fill(finish(fold.identity));
+            out.fill(finish(F::NOTHING));
             return Ok(());
         }
         let mut groups = self.groups.clone();
         let first = Stage::last_of(&groups);
         let places = first.places(values.len());
         if !Stage::drop_last(&mut groups) {
-            first.run(source, values, &places, fold, finish, out);
-            return Ok(());
+            return first.run::<F, R>(site, source, &Values { values, places }, finish, out);
         }
-        let between = |stage: &Stage| {
-            let nbytes = stage.outer * stage.inner * size_of::<A>();
-            Output::new(context, DType::U8, &[nbytes])
-        };
-        let mut partial = between(&first)?;
-        first.run(source, values, &places, fold, |x| x, partial.elements_mut::<A>());
-        let join = Fold { identity: fold.identity, lift: |x: A, (): ()| x, join: &fold.join };
+        let room = |stage: &Stage| parts::<F>(site, stage.outer.saturating_mul(stage.inner));
+        let mut partial = room(&first)?;
+        let target = partial.elements_mut::<F::Partial>();
+        first.run::<F, F::Partial>(site, source, &Values { values, places }, |x| x, target)?;
+        let nothing = Values { values: &[()], places: Vec::new() };
         loop {
             let stage = Stage::last_of(&groups);
-            let places = stage.places(1);
             if !Stage::drop_last(&mut groups) {
-                stage.run(partial.elements_mut::<A>(), &[()], &places, &join, finish, out);
-                return Ok(());
+                let source = partial.elements_mut();
+                return stage.run::<F::Above, R>(site, source, &nothing, finish, out);
             }
-            let mut next = between(&stage)?;
-            let target = next.elements_mut::<A>();
-            stage.run(partial.elements_mut::<A>(), &[()], &places, &join, |x| x, target);
+            let mut next = room(&stage)?;
+            let target = next.elements_mut::<F::Partial>();
+            let source = partial.elements_mut();
+            stage.run::<F::Above, F::Partial>(site, source, &nothing, |x| x, target)?;
             partial = next;
         }
     }
+}
+
+/// Room for parts between two stages.
+fn parts<F: Fold>(site: Site<'_>, count: usize) -> Outcome<Output> {
+    let nbytes = count.saturating_mul(size_of::<F::Partial>());
+    Output::new(site.context, DType::U8, &[nbytes])
+}
+
+/// Values of results, and where those of each outer index begin; one value for all without places.
+struct Values<'a, V> {
+    values: &'a [V],
+    places: Vec<usize>,
 }
 
 /// One stage: the middle one of three axes goes.
@@ -182,181 +194,236 @@ impl Stage {
         places
     }
 
-    #[expect(clippy::too_many_arguments, reason = "a loop and the closures that it is made for")]
-    fn run<T: Pod, S: Copy, A: Pod, R: Pod>(
+    /// Indices of the reduced axis that make a block.
+    fn block(&self) -> usize {
+        if self.length.saturating_mul(self.inner) < 2 * BLOCK {
+            return self.length;
+        }
+        (BLOCK / self.inner).max(64).min(self.length)
+    }
+
+    fn run<F: Fold, R: Pod + Send>(
         &self,
-        source: &[T],
-        values: &[S],
-        places: &[usize],
-        fold: &Fold<A, impl Fn(T, S) -> A, impl Fn(A, A) -> A>,
-        finish: impl Fn(A) -> R,
+        site: Site<'_>,
+        source: &[F::Item],
+        values: &Values<'_, F::Value>,
+        finish: impl Fn(F::Partial) -> R + Sync,
+        out: &mut [R],
+    ) -> Outcome<()> {
+        let block = self.block();
+        let blocks = self.length.div_ceil(block);
+        let units = Units { stage: self, block, blocks, source, values };
+        if blocks == 1 {
+            return units.run::<F, R>(site, finish, out);
+        }
+        let mut partial = parts::<F>(site, self.outer * blocks * self.inner)?;
+        let target = partial.elements_mut::<F::Partial>();
+        units.run::<F, F::Partial>(site, |x| x, target)?;
+        let above =
+            Self { before: Vec::new(), outer: self.outer, length: blocks, inner: self.inner };
+        let nothing = Values { values: &[()], places: Vec::new() };
+        let source = partial.elements_mut();
+        let units = Units { stage: &above, block: blocks, blocks: 1, source, values: &nothing };
+        units.run::<F::Above, R>(site, finish, out)
+    }
+}
+
+/// The blocks of a stage, each of which gives one row of results.
+struct Units<'a, T, V> {
+    stage: &'a Stage,
+    block: usize,
+    blocks: usize,
+    source: &'a [T],
+    values: &'a Values<'a, V>,
+}
+
+impl<T: Pod + Send + Sync, V: Copy + Send + Sync> Units<'_, T, V> {
+    fn run<F: Fold<Item = T, Value = V>, R: Pod + Send>(
+        &self,
+        site: Site<'_>,
+        finish: impl Fn(F::Partial) -> R + Sync,
+        out: &mut [R],
+    ) -> Outcome<()> {
+        let (count, inner) = (self.stage.outer * self.blocks, self.stage.inner);
+        let threads = site.context.threads.max(1) as usize;
+        let unit_bytes = self.block.saturating_mul(inner).saturating_mul(size_of::<T>()).max(1);
+        let mut pieces: Vec<(usize, usize, &mut [R])> = Vec::new();
+        if count < threads && inner >= 2 * STRIP {
+            let column_bytes = (unit_bytes / inner).max(1);
+            let least = LEAST_PART_BYTES.div_ceil(column_bytes).max(STRIP);
+            for (unit, mut row) in out.chunks_exact_mut(inner).enumerate() {
+                for part in parallel::split(inner, site.context.threads, least, STRIP) {
+                    let (piece, rest) = row.split_at_mut(part.len());
+                    row = rest;
+                    pieces.push((unit, part.start, piece));
+                }
+            }
+        } else {
+            let least = LEAST_PART_BYTES.div_ceil(unit_bytes);
+            let mut rest = out;
+            for part in parallel::split(count, site.context.threads, least, 1) {
+                let (piece, behind) = rest.split_at_mut(part.len() * inner);
+                rest = behind;
+                pieces.push((part.start, 0, piece));
+            }
+        }
+        parallel::each(pieces, |(unit, column, out)| {
+            let piece = Piece { units: self, level: site.level, unit, column };
+            if inner == 1 {
+                piece.runs::<F, R>(&finish, out);
+            } else {
+                piece.columns::<F, R>(&finish, out);
+            }
+            Ok(())
+        })
+    }
+
+    /// Where the elements of a unit stand.
+    fn range(&self, unit: usize) -> Range<usize> {
+        let (outer, block) = (unit / self.blocks, unit % self.blocks);
+        let (length, inner) = (self.stage.length, self.stage.inner);
+        let first = block * self.block;
+        let last = (first + self.block).min(length);
+        (outer * length + first) * inner..(outer * length + last) * inner
+    }
+
+    /// Where the values of a unit begin.
+    fn place(&self, unit: usize) -> Option<usize> {
+        self.values.places.get(unit / self.blocks).copied()
+    }
+}
+
+/// What one thread does: whole units from one on, or some columns of one.
+struct Piece<'a, T, V> {
+    units: &'a Units<'a, T, V>,
+    level: Level,
+    unit: usize,
+    column: usize,
+}
+
+impl<T: Pod + Send + Sync, V: Copy + Send + Sync> Piece<'_, T, V> {
+    /// Units of one column, some at a time.
+    fn runs<F: Fold<Item = T, Value = V>, R>(
+        &self,
+        finish: &impl Fn(F::Partial) -> R,
         out: &mut [R],
     ) {
-        let blocks = source.chunks_exact(self.length * self.inner);
-        if self.inner == 1 {
-            for (index, (out, block)) in out.iter_mut().zip(blocks).enumerate() {
-                let value = values[places.get(index).copied().unwrap_or(0)];
-                *out = finish(run(block, value, fold));
+        let units = self.units;
+        let together = if units.blocks == 1 { TOGETHER } else { 1 };
+        let mut parts = vec![F::IDENTITY; together.min(out.len())];
+        let mut gathered = Vec::with_capacity(parts.len());
+        for (number, out) in out.chunks_mut(together).enumerate() {
+            let first = self.unit + number * together;
+            let last = units.range(first + out.len() - 1).end;
+            let source = &units.source[units.range(first).start..last];
+            gathered.clear();
+            gathered.extend((first..first + out.len()).map(|unit| {
+                let place = units.place(unit).unwrap_or(0);
+                units.values.values[place]
+            }));
+            let parts = &mut parts[..out.len()];
+            lanes::runs::<F>(self.level, source, units.block, &gathered, parts);
+            for (out, part) in out.iter_mut().zip(parts) {
+                *out = finish(*part);
             }
-            return;
         }
-        let repeated = if places.is_empty() { vec![values[0]; self.inner] } else { Vec::new() };
-        let rows = out.chunks_exact_mut(self.inner).zip(blocks);
-        for (index, (out, block)) in rows.enumerate() {
-            let values = match places.get(index) {
-                Some(place) => &values[*place..*place + self.inner],
-                None => &repeated,
+    }
+
+    /// Units of several columns, a strip at a time.
+    fn columns<F: Fold<Item = T, Value = V>, R>(
+        &self,
+        finish: &impl Fn(F::Partial) -> R,
+        out: &mut [R],
+    ) {
+        let (units, width) = (self.units, self.units.stage.inner);
+        let all = units.values.values;
+        let mut scratch = Scratch::<F>::new();
+        let repeated = if units.values.places.is_empty() {
+            vec![all[0]; STRIP.min(width)]
+        } else {
+            Vec::new()
+        };
+        for (index, row) in out.chunks_mut(width).enumerate() {
+            let unit = self.unit + index;
+            let block = &units.source[units.range(unit)];
+            for (number, out) in row.chunks_mut(STRIP).enumerate() {
+                let start = self.column + number * STRIP;
+                let values = match units.place(unit) {
+                    Some(place) => &all[place + start..place + start + out.len()],
+                    None => &repeated[..out.len()],
+                };
+                let rows = Rows { block, width, start };
+                let parts = scratch.columns(self.level, rows, values);
+                for (out, part) in out.iter_mut().zip(parts) {
+                    *out = finish(*part);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fold::{Greatest, Least, Product, Spread, Total};
+    use super::*;
+    use rdask_store::Store;
+    use std::path::Path;
+
+    const SHAPES: [(&[usize], &[bool]); 9] = [
+        (&[700_001], &[true]),
+        (&[300, 1000], &[true, false]),
+        (&[300, 1000], &[false, true]),
+        (&[70_000, 5], &[true, false]),
+        (&[7, 90, 500], &[false, true, false]),
+        (&[20, 30, 10, 40], &[true, false, true, false]),
+        (&[20, 30, 10, 40], &[false, true, false, true]),
+        (&[3, 200_000], &[true, false]),
+        (&[1000, 17], &[false, false]),
+    ];
+
+    fn bits<F: Fold<Item = f64, Partial = f64>>(
+        (shape, reduced): (&[usize], &[bool]),
+        value: F::Value,
+        threads: u32,
+        level: Level,
+    ) -> Vec<u64> {
+        let count: usize = shape.iter().product();
+        let source: Vec<f64> =
+            (0..count).map(|index| ((index * 7919) % 10_007) as f64 / 5003.0 - 1.0).collect();
+        let store = Store::new(0);
+        let context = Context {
+            store: &store,
+            priority: 0,
+            threads,
+            attempt: 0,
+            rank: 0,
+            working_directory: Path::new("/"),
+        };
+        let plan = Plan::new(shape, reduced);
+        let mut out = vec![0_u64; plan.results()];
+        let site = Site { context: &context, level };
+        plan.run::<F, u64>(site, &source, &[value], f64::to_bits, &mut out).unwrap();
+        out
+    }
+
+    #[test]
+    fn threads_and_instructions_change_no_bit() {
+        for case in SHAPES {
+            let all = |threads, level| {
+                [
+                    bits::<Total<f64>>(case, (), threads, level),
+                    bits::<Product<f64>>(case, (), threads, level),
+                    bits::<Least<f64>>(case, (), threads, level),
+                    bits::<Greatest<f64>>(case, (), threads, level),
+                    bits::<Spread<f64>>(case, 0.1, threads, level),
+                ]
             };
-            fold_rows(block, values, fold, &finish, out);
-        }
-    }
-}
-
-/// Folds one run, pairwise above its leaves.
-fn run<T: Pod, S: Copy, A: Pod>(
-    run_of: &[T],
-    value: S,
-    fold: &Fold<A, impl Fn(T, S) -> A, impl Fn(A, A) -> A>,
-) -> A {
-    if run_of.len() <= LEAF {
-        return leaf(run_of, value, fold);
-    }
-    let half = (run_of.len() / 2).next_multiple_of(LANES);
-    let (left, right) = run_of.split_at(half);
-    (fold.join)(run(left, value, fold), run(right, value, fold))
-}
-
-fn leaf<T: Pod, S: Copy, A: Pod>(
-    run: &[T],
-    value: S,
-    fold: &Fold<A, impl Fn(T, S) -> A, impl Fn(A, A) -> A>,
-) -> A {
-    let (lift, join) = (&fold.lift, &fold.join);
-    if run.len() < LANES {
-        return run.iter().fold(fold.identity, |sum, x| join(sum, lift(*x, value)));
-    }
-    let mut lanes = [fold.identity; LANES];
-    let (chunks, rest) = run.as_chunks::<LANES>();
-    for chunk in chunks {
-        for (lane, x) in lanes.iter_mut().zip(chunk) {
-            *lane = join(*lane, lift(*x, value));
-        }
-    }
-    for (lane, x) in lanes.iter_mut().zip(rest) {
-        *lane = join(*lane, lift(*x, value));
-    }
-    let mut left = LANES;
-    while left > 1 {
-        left /= 2;
-        for lane in 0..left {
-            lanes[lane] = join(lanes[lane], lanes[lane + left]);
-        }
-    }
-    lanes[0]
-}
-
-/// Folds the rows of a block, elementwise.
-fn fold_rows<T: Pod, S: Copy, A: Pod, R: Pod>(
-    block: &[T],
-    values: &[S],
-    fold: &Fold<A, impl Fn(T, S) -> A, impl Fn(A, A) -> A>,
-    finish: &impl Fn(A) -> R,
-    out: &mut [R],
-) {
-    let width = out.len();
-    let rows = block.len() / width;
-    if width < NARROW && rows >= 4 * NARROW {
-        // Several short rows are one long row; its parts are joined at the end.
-        let group = (2 * NARROW / width).next_power_of_two();
-        let wide_values = values.repeat(group);
-        let whole = rows / group * group * width;
-        let mut sums = vec![fold.identity; width * group];
-        strip(&block[..whole], width * group, 0, &wide_values, fold, &mut sums);
-        let rest = &block[whole..];
-        let mut left = group;
-        while left > 1 {
-            left /= 2;
-            let (low, high) = sums.split_at_mut(left * width);
-            for (low, high) in low.iter_mut().zip(high) {
-                *low = (fold.join)(*low, *high);
+            let expected = all(1, Level::Portable);
+            for level in Level::available() {
+                for threads in [1, 2, 3, 7] {
+                    assert_eq!(all(threads, level), expected, "{case:?} {threads} {level:?}");
+                }
             }
-        }
-        for row in rest.chunks_exact(width) {
-            for ((sum, x), value) in sums.iter_mut().zip(row).zip(values) {
-                *sum = (fold.join)(*sum, (fold.lift)(*x, *value));
-            }
-        }
-        for (out, sum) in out.iter_mut().zip(&sums) {
-            *out = finish(*sum);
-        }
-        return;
-    }
-    let mut sums = vec![fold.identity; STRIP.min(width)];
-    for (number, out) in out.chunks_mut(STRIP).enumerate() {
-        let start = number * STRIP;
-        let sums = &mut sums[..out.len()];
-        strip(block, width, start, &values[start..start + out.len()], fold, sums);
-        for (out, sum) in out.iter_mut().zip(sums) {
-            *out = finish(*sum);
-        }
-    }
-}
-
-/// Folds the columns `start..start + sums.len()` of rows of `width` into `sums`.
-#[expect(clippy::too_many_arguments, reason = "a loop and the closures that it is made for")]
-fn strip<T: Pod, S: Copy, A: Pod>(
-    block: &[T],
-    width: usize,
-    start: usize,
-    values: &[S],
-    fold: &Fold<A, impl Fn(T, S) -> A, impl Fn(A, A) -> A>,
-    sums: &mut [A],
-) {
-    let columns = sums.len();
-    // Partial rows, of which entry `k` covers twice as many rows as those behind it: a binary
-    // counter, whose joins make the pairwise tree.
-    let mut partials: Vec<Vec<A>> = Vec::new();
-    let mut spare: Vec<Vec<A>> = Vec::new();
-    for (number, rows) in block.chunks(ROWS * width).enumerate() {
-        let mut current = spare.pop().unwrap_or_else(|| vec![fold.identity; columns]);
-        current.fill(fold.identity);
-        let mut quads = rows.chunks_exact(4 * width);
-        for quad in &mut quads {
-            let [a, b, c, d] = [0, 1, 2, 3].map(|row| {
-                let first = row * width + start;
-                &quad[first..first + columns]
-            });
-            // Four rows at once: the sums are loaded and stored once for all of them.
-            for ((((sum, a), b), (c, d)), value) in
-                current.iter_mut().zip(a).zip(b).zip(c.iter().zip(d)).zip(values)
-            {
-                let lift = |x: &T| (fold.lift)(*x, *value);
-                let four =
-                    (fold.join)((fold.join)(lift(a), lift(b)), (fold.join)(lift(c), lift(d)));
-                *sum = (fold.join)(*sum, four);
-            }
-        }
-        for row in quads.remainder().chunks_exact(width) {
-            let row = &row[start..start + columns];
-            for ((sum, x), value) in current.iter_mut().zip(row).zip(values) {
-                *sum = (fold.join)(*sum, (fold.lift)(*x, *value));
-            }
-        }
-        let mut carry = number;
-        while carry & 1 == 1 {
-            let Some(earlier) = partials.pop() else { break };
-            for (sum, before) in current.iter_mut().zip(&earlier) {
-                *sum = (fold.join)(*before, *sum);
-            }
-            spare.push(earlier);
-            carry >>= 1;
-        }
-        partials.push(current);
-    }
-    sums.fill(fold.identity);
-    for partial in partials.iter().rev() {
-        for (sum, before) in sums.iter_mut().zip(partial) {
-            *sum = (fold.join)(*before, *sum);
         }
     }
 }

@@ -74,6 +74,23 @@ pub(super) fn run<L: Loop>(level: Level, body: L) {
     }
 }
 
+/// As `run`, in two copies only: for loops that wait for memory, which wider vectors leave as they
+/// are.
+#[inline]
+pub(super) fn run_bounded<L: Loop>(level: Level, body: L) {
+    #[cfg(target_arch = "x86_64")]
+    match level.min(*BEST) {
+        Level::Portable => body.run(),
+        // SAFETY: `BEST` says that this machine has all instructions of the level.
+        Level::Avx2 | Level::Avx512 => unsafe { x86::avx2(body) },
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    {
+        let _the_only_one = level;
+        body.run();
+    }
+}
+
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use super::Loop;

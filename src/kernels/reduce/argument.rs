@@ -1,0 +1,323 @@
+//! argmin and argmax: where the first smallest or largest element stands.
+//!
+//! A NaN wins over every number; the nan forms see infinities in their place. Runs are searched in
+//! lanes, rows column by column, both in blocks whose places fit the width of an element, so that
+//! places are chosen by the same vector instructions as elements.
+
+use super::element::{Element, Mask, with_element};
+use crate::kernels::Context;
+use crate::kernels::array::{Output, View, axis_of};
+use crate::kernels::fault::{Outcome, value_error};
+use crate::kernels::parallel;
+use crate::kernels::params::{Read, Reader};
+use crate::kernels::simd::{self, Level, Loop};
+use crate::kernels::widened;
+use rdask_store::{DType, Sealed};
+
+/// Steps of a block: their numbers fit a byte.
+const STEPS: usize = 128;
+
+/// Columns that are searched together.
+const STRIP: usize = 512;
+
+/// Elements below which a thread costs more than it saves.
+const LEAST_PART: usize = 128 * 1024;
+
+/// `argmin`, `argmax` and their nan forms `(axis?, keepdims = false)`.
+#[derive(Debug)]
+pub(super) struct Argument {
+    axis: Option<i64>,
+    keepdims: bool,
+    largest: bool,
+    sound: bool,
+}
+
+impl Argument {
+    pub(super) fn parse(reader: &Reader<'_>, largest: bool, sound: bool) -> Read<Self> {
+        Ok(Self {
+            axis: reader.integer("axis")?,
+            keepdims: reader.flag("keepdims")?.unwrap_or(false),
+            largest,
+            sound,
+        })
+    }
+
+    pub(super) fn run(&self, context: &Context<'_>, input: &View<'_>) -> Outcome<Sealed> {
+        widened::run(context, input, |input| self.places(context, input))
+    }
+
+    fn places(&self, context: &Context<'_>, input: &View<'_>) -> Outcome<Output> {
+        let axes = input.shape.len();
+        let mut shape = input.shape.clone();
+        let lengths = match self.axis {
+            // numpy sees a 0-d array as one of length one here.
+            Some(axis) if axes == 0 => {
+                axis_of(axis, 1)?;
+                [1, 1, 1]
+            }
+            Some(axis) => {
+                let axis = axis_of(axis, axes)?;
+                let (before, after) = (&input.shape[..axis], &input.shape[axis + 1..]);
+                if self.keepdims {
+                    shape[axis] = 1;
+                } else {
+                    shape.remove(axis);
+                }
+                [before.iter().product(), input.shape[axis], after.iter().product()]
+            }
+            None => {
+                shape = if self.keepdims { vec![1; axes] } else { Vec::new() };
+                [1, input.len(), 1]
+            }
+        };
+        let mut output = Output::new(context, DType::I64, &shape)?;
+        let out: &mut [i64] = output.elements_mut();
+        if lengths[1] == 0 && !out.is_empty() {
+            let name = if self.largest { "argmax" } else { "argmin" };
+            return Err(value_error(format!("attempt to get {name} of an empty sequence")));
+        }
+        // numpy's nan forms see NaT as the plain ones do.
+        let sound = self.sound && input.dtype >= DType::F32 && !input.dtype.is_time();
+        with_element!(input.dtype, T => {
+            let source = input.elements::<T>();
+            let search = Search { source, lengths, threads: context.threads, level: Level::best() };
+            match (self.largest, sound) {
+                (false, false) => search.run::<false, false>(out)?,
+                (true, false) => search.run::<true, false>(out)?,
+                (false, true) => search.run::<false, true>(out)?,
+                (true, true) => search.run::<true, true>(out)?,
+            }
+        });
+        Ok(output)
+    }
+}
+
+/// An array of `[outer, length, inner]`, of which the middle axis is searched.
+struct Search<'a, T> {
+    source: &'a [T],
+    lengths: [usize; 3],
+    threads: u32,
+    level: Level,
+}
+
+impl<T: Element> Search<'_, T> {
+    fn run<const MAX: bool, const SOUND: bool>(&self, out: &mut [i64]) -> Outcome<()> {
+        if out.is_empty() {
+            return Ok(());
+        }
+        let [outer, length, inner] = self.lengths;
+        if outer < self.threads as usize && inner == 1 {
+            for (run, out) in self.source.chunks_exact(length).zip(&mut *out) {
+                *out = self.in_parts::<MAX, SOUND>(run)? as i64;
+            }
+        } else {
+            self.in_pieces::<MAX, SOUND>(out)?;
+        }
+        if SOUND { self.refuse_gaps(out) } else { Ok(()) }
+    }
+
+    /// One long run: threads search parts of it, of which the first best one counts.
+    fn in_parts<const MAX: bool, const SOUND: bool>(&self, run: &[T]) -> Outcome<usize> {
+        let parts = parallel::split(run.len(), self.threads, LEAST_PART, 1);
+        let mut places = vec![0_i64; parts.len()];
+        let pieces = parts.iter().cloned().zip(&mut places).collect();
+        parallel::each(pieces, |(part, place): (std::ops::Range<usize>, &mut i64)| {
+            let lines = Lines::<T, MAX, SOUND> {
+                source: &run[part.clone()],
+                length: part.len(),
+                inner: 1,
+                column: 0,
+                out: std::slice::from_mut(place),
+            };
+            simd::run_bounded(self.level, lines);
+            *place += part.start as i64;
+            Ok(())
+        })?;
+        let mut best = 0;
+        for place in places {
+            if beats::<T, MAX, SOUND>(run[place as usize], run[best]) {
+                best = place as usize;
+            }
+        }
+        Ok(best)
+    }
+
+    /// Threads search whole runs, or columns where there are few runs.
+    fn in_pieces<const MAX: bool, const SOUND: bool>(&self, out: &mut [i64]) -> Outcome<()> {
+        let [outer, length, inner] = self.lengths;
+        let mut pieces = Vec::new();
+        if outer < self.threads as usize {
+            let least = (LEAST_PART / length).max(STRIP);
+            for (index, mut row) in out.chunks_exact_mut(inner).enumerate() {
+                for part in parallel::split(inner, self.threads, least, 64) {
+                    let (piece, rest) = row.split_at_mut(part.len());
+                    row = rest;
+                    pieces.push((index..index + 1, part.start, piece));
+                }
+            }
+        } else {
+            let least = LEAST_PART.div_ceil(length.saturating_mul(inner));
+            let mut rest = out;
+            for part in parallel::split(outer, self.threads, least, 1) {
+                let (piece, behind) = rest.split_at_mut(part.len() * inner);
+                rest = behind;
+                pieces.push((part, 0, piece));
+            }
+        }
+        parallel::each(pieces, |(part, column, out): (std::ops::Range<usize>, usize, _)| {
+            let source = &self.source[part.start * length * inner..part.end * length * inner];
+            let lines = Lines::<T, MAX, SOUND> { source, length, inner, column, out };
+            simd::run_bounded(self.level, lines);
+            Ok(())
+        })
+    }
+
+    /// Where a NaN is best there may be nothing else.
+    fn refuse_gaps(&self, out: &[i64]) -> Outcome<()> {
+        let [_, length, inner] = self.lengths;
+        for (index, place) in out.iter().enumerate() {
+            let first = index / inner * length * inner + index % inner;
+            if self.source[first + *place as usize * inner].is_gap() {
+                let line = self.source[first..].iter().step_by(inner).take(length);
+                if line.copied().all(T::is_gap) {
+                    return Err(value_error("All-NaN slice encountered"));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The element that is compared.
+#[inline(always)]
+fn seen<T: Element, const MAX: bool, const SOUND: bool>(x: T) -> T {
+    if SOUND && x.is_gap() {
+        return if MAX { T::LOW } else { T::HIGH };
+    }
+    x
+}
+
+#[inline(always)]
+fn beats<T: Element, const MAX: bool, const SOUND: bool>(x: T, best: T) -> bool {
+    let (x, best) = (seen::<T, MAX, SOUND>(x), seen::<T, MAX, SOUND>(best));
+    let better = if MAX { best.precedes(x) } else { x.precedes(best) };
+    if SOUND { better } else { better | (x.is_gap() & !best.is_gap()) }
+}
+
+/// Some runs or columns of one thread; `out` has the columns from `column` on.
+struct Lines<'a, T, const MAX: bool, const SOUND: bool> {
+    source: &'a [T],
+    length: usize,
+    inner: usize,
+    column: usize,
+    out: &'a mut [i64],
+}
+
+impl<T: Element, const MAX: bool, const SOUND: bool> Loop for Lines<'_, T, MAX, SOUND> {
+    #[inline(always)]
+    fn run(self) {
+        if self.inner == 1 {
+            for (run, out) in self.source.chunks_exact(self.length).zip(self.out) {
+                *out = match const { size_of::<T>() } {
+                    1 => run_place::<T, 128, MAX, SOUND>(run),
+                    2 => run_place::<T, 64, MAX, SOUND>(run),
+                    4 => run_place::<T, 32, MAX, SOUND>(run),
+                    _ => run_place::<T, 16, MAX, SOUND>(run),
+                } as i64;
+            }
+            return;
+        }
+        let blocks = self.source.chunks_exact(self.length * self.inner);
+        for (block, out) in blocks.zip(self.out.chunks_mut(self.inner)) {
+            for (number, out) in out.chunks_mut(STRIP).enumerate() {
+                let column = self.column + number * STRIP;
+                column_places::<T, MAX, SOUND>(block, self.inner, column, out);
+            }
+        }
+    }
+}
+
+/// The place in a run.
+#[inline(always)]
+fn run_place<T: Element, const LANES: usize, const MAX: bool, const SOUND: bool>(
+    run: &[T],
+) -> usize {
+    let mut best = 0;
+    for (number, block) in run.chunks(LANES * STEPS).enumerate() {
+        let place = block_place::<T, LANES, MAX, SOUND>(block) + number * LANES * STEPS;
+        if beats::<T, MAX, SOUND>(run[place], run[best]) {
+            best = place;
+        }
+    }
+    best
+}
+
+#[inline(always)]
+fn block_place<T: Element, const LANES: usize, const MAX: bool, const SOUND: bool>(
+    block: &[T],
+) -> usize {
+    let (chunks, rest) = block.as_chunks::<LANES>();
+    let mut best = 0;
+    if let Some(first) = chunks.first() {
+        let mut lanes = *first;
+        let mut steps = [T::Mask::NONE; LANES];
+        for (step, chunk) in chunks.iter().enumerate() {
+            let step = T::Mask::small(step);
+            for lane in 0..LANES {
+                let better = beats::<T, MAX, SOUND>(chunk[lane], lanes[lane]);
+                lanes[lane] = if better { chunk[lane] } else { lanes[lane] };
+                steps[lane] = if better { step } else { steps[lane] };
+            }
+        }
+        best = steps[0].number() * LANES;
+        for lane in 1..LANES {
+            let place = steps[lane].number() * LANES + lane;
+            let (one, other) = (block[place], block[best]);
+            // Of equals the first one counts.
+            let equal = !beats::<T, MAX, SOUND>(other, one);
+            if beats::<T, MAX, SOUND>(one, other) || (equal && place < best) {
+                best = place;
+            }
+        }
+    }
+    for (index, x) in rest.iter().enumerate() {
+        if beats::<T, MAX, SOUND>(*x, block[best]) {
+            best = chunks.len() * LANES + index;
+        }
+    }
+    best
+}
+
+/// The places in some columns of rows of `width`.
+#[inline(always)]
+fn column_places<T: Element, const MAX: bool, const SOUND: bool>(
+    block: &[T],
+    width: usize,
+    column: usize,
+    out: &mut [i64],
+) {
+    let columns = out.len();
+    let mut bests = [T::NIL; STRIP];
+    let mut steps = [T::Mask::NONE; STRIP];
+    let (bests, steps) = (&mut bests[..columns], &mut steps[..columns]);
+    bests.copy_from_slice(&block[column..column + columns]);
+    out.fill(0);
+    for (number, rows) in block.chunks(STEPS * width).enumerate() {
+        // Step 0 says that the best one stands in an earlier block.
+        steps.fill(T::Mask::NONE);
+        for (step, row) in rows.chunks_exact(width).enumerate() {
+            let step = T::Mask::small(step + 1);
+            let row = &row[column..column + columns];
+            for ((best, place), x) in bests.iter_mut().zip(steps.iter_mut()).zip(row) {
+                let better = beats::<T, MAX, SOUND>(*x, *best);
+                *best = if better { *x } else { *best };
+                *place = if better { step } else { *place };
+            }
+        }
+        for (out, step) in out.iter_mut().zip(&*steps) {
+            if *step != T::Mask::NONE {
+                *out = (number * STEPS + step.number() - 1) as i64;
+            }
+        }
+    }
+}
