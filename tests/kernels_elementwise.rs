@@ -22,7 +22,8 @@ fn expression(chance: &mut Chance, depth: usize) -> String {
         0 => {
             let compare = chance.pick(&["<", "<=", ">", ">=", "==", "!="]);
             let condition = format!("({} {compare} {})", part(chance), part(chance));
-            format!("where({condition}, {}, {})", part(chance), part(chance))
+            // A bare literal as a branch is the documented difference from numpy.
+            format!("where({condition}, {} + a, b - {})", part(chance), part(chance))
         }
         1 => format!("abs({})", part(chance)),
         2 => format!("-{}", part(chance)),
