@@ -1,5 +1,5 @@
-//! The examples hello, tiled_matmul and column_statistics in small form: their own graph makers and
-//! checks, the same bytes alone, with several workers and under both MPIs.
+//! The examples hello, tiled_matmul, column_statistics, cholesky and heat_stencil in small form:
+//! their own graph makers and checks, the same bytes alone, with several workers and under both MPIs.
 
 use crate::support::oracle::{Python, numpy};
 use crate::support::results::Results;
@@ -99,6 +99,44 @@ fn tiles_of_a_product_become_one_file() {
         run_script(&python, "tiled_matmul/check.py", &[&a, &b, &trial.out()]);
     });
     assert_eq!(files, ["C.npy"]);
+}
+
+#[test]
+fn a_tiled_cholesky_factor_gives_the_matrix_back() {
+    let Some(python) = numpy() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let graph = folder.path().join("graph.bin");
+    Start::new(Launcher::Local)
+        .args(["graph", "generate", "cholesky", "--n", "150", "--block", "30"])
+        .args(["--seed", "7", "--real", "-o"])
+        .args([&graph])
+        .finish()
+        .expect_code(0);
+    let trial = Trial { folder: folder.path(), graph, options: &[] };
+    let files = trial.everywhere(|_| {
+        let arguments: [&dyn AsRef<std::ffi::OsStr>; 5] =
+            [&trial.out(), &"--block", &"30", &"--seed", &"7"];
+        run_script(&python, "cholesky/check.py", &arguments);
+    });
+    assert_eq!(files, ["L.npy"]);
+}
+
+#[test]
+fn heat_spreads_as_in_numpy_to_the_last_bit() {
+    let Some(python) = numpy() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let [start, graph] = ["start.npy", "graph.json"].map(|name| folder.path().join(name));
+    run_script(&python, "heat_stencil/make_input.py", &[&start, &"--rows", &"64"]);
+    // Three tiles along each edge, the last ones of 14 points.
+    let arguments: [&dyn AsRef<std::ffi::OsStr>; 6] =
+        [&start, &graph, &"--tile", &"25", &"--steps", &"20"];
+    run_script(&python, "heat_stencil/make_graph.py", &arguments);
+    let trial = Trial { folder: folder.path(), graph, options: &[] };
+    let files = trial.everywhere(|_| {
+        let arguments: [&dyn AsRef<std::ffi::OsStr>; 4] = [&start, &trial.out(), &"--steps", &"20"];
+        run_script(&python, "heat_stencil/check.py", &arguments);
+    });
+    assert_eq!(files, ["plate.npy"]);
 }
 
 /// Writes a table of `mib` MiB in 100 columns and the graph of its statistics.
