@@ -2,12 +2,13 @@
 #
 #   make demo     the main job on real input, from nothing      make test   every test
 #   make build    the binary and the MPI shims                  make bench  ratios to anchors
+#   make compare  the same graphs in Dask, METG beside MPI
 #   make verify   format, lints, licences (reads only)          make fix    format, lints (writes)
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 export RDASK_COMMIT ?= $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
 
-.PHONY: build demo test verify fix bench mpi docs clean clean-demo
+.PHONY: build demo test verify fix bench compare mpi docs clean clean-demo
 
 build:
 	@ci/build.sh
@@ -29,6 +30,11 @@ fix:
 # One table: what, ours, anchor, ratio, goal.
 bench: build
 	cargo bench --bench '*'
+
+# Graphs of two studies beside Dask, and the smallest task that pays beside MPI. Takes minutes.
+# RDASK_BENCH_PYTHON names a python with dask and distributed.
+compare: build
+	cargo bench --bench compare -- run
 
 # The MPI shims alone, one for each MPI that has a compiler wrapper here.
 mpi:

@@ -4,6 +4,7 @@
 //! is the number of levels, width the number of tasks on the fullest one. Nothing here recurses.
 
 use crate::graph_file;
+use crate::output::checksum_text;
 use rdask_core::graph::{Graph, Outputs, Param, RunSpec};
 use rdask_core::ids::TaskId;
 use rdask_store::DType;
@@ -46,7 +47,7 @@ pub struct GraphInfo {
     pub width: u64,
     /// The chain that bounds the run from below.
     pub critical_path: CriticalPath,
-    /// Hash of tasks, specs, edges and outputs, 16 hex digits.
+    /// Hash of tasks, specs, edges and outputs, as the manifest has it: `xxh3-64:` and 16 hex digits.
     pub content_hash: String,
 }
 
@@ -106,7 +107,7 @@ pub fn info(graph: &Graph) -> GraphInfo {
         depth: per_level.len() as u64,
         width: per_level.into_iter().max().unwrap_or(0),
         critical_path: critical_path(graph, &order),
-        content_hash: format!("{:016x}", graph_file::content_hash(graph)),
+        content_hash: checksum_text(graph_file::content_hash(graph)),
     }
 }
 
@@ -323,6 +324,7 @@ mod tests {
         let mut other_outputs = diamond();
         other_outputs.outputs_by_key(["end"]);
         assert_ne!(hash(other_outputs), plain);
-        assert_eq!(plain.len(), 16);
+        let digits = plain.strip_prefix("xxh3-64:").unwrap();
+        assert!(digits.len() == 16 && digits.bytes().all(|byte| byte.is_ascii_hexdigit()));
     }
 }

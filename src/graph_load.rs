@@ -7,7 +7,8 @@
 use crate::graph_file::{self, FileFault, MAGIC};
 use crate::graph_json::{self, JsonFault};
 use crate::kernels::{self, Checker, SpecError};
-use rdask_core::graph::{Graph, GraphError, TaskKind, quoted};
+use rdask_core::codec::{self, MAX_SPEC_BYTES};
+use rdask_core::graph::{CommandFault, Graph, GraphError, RunSpec, TaskKind, quoted};
 use rdask_core::ids::TaskId;
 use rdask_core::nearest::nearest;
 use rdask_store::DType;
@@ -44,6 +45,17 @@ pub enum Fault {
         key: String,
         /// What is wrong.
         error: SpecError,
+    },
+    /// A task's spec is longer than a message to a worker may be.
+    #[error(
+        "what the task runs takes {nbytes} bytes, more than {MAX_SPEC_BYTES} (task {})",
+        quoted(key)
+    )]
+    SpecTooLong {
+        /// The first task that runs it.
+        key: String,
+        /// Length of the encoded spec; more where even that cannot be told.
+        nbytes: usize,
     },
     /// A task is of a kind that `--allow` does not list.
     #[error("tasks of the kind '{}' are not allowed (task {})", kind.name(), quoted(key))]
@@ -87,7 +99,11 @@ impl Fault {
                 | SpecError::MissingParameter { kernel, .. } => Some(known_parameters(kernel)),
                 SpecError::BadParameter { .. } | SpecError::WrongInputCount { .. } => None,
                 SpecError::Plugin { fault, .. } => fault.help(),
+                SpecError::Command(fault) => command_help(fault).map(str::to_owned),
             },
+            Self::SpecTooLong { .. } => {
+                Some("put the data into a file and read it with load_npy".to_owned())
+            }
             Self::NotAllowed { allowed, .. } => {
                 let allowed: Vec<&str> = allowed.iter().map(|kind| kind.name()).collect();
                 Some(format!("--allow {} is in force", allowed.join(",")))
@@ -119,6 +135,22 @@ fn known_parameters(kernel: &str) -> String {
     match kernels::parameters(kernel) {
         [] => format!("'{kernel}' takes no parameters"),
         names => format!("'{kernel}' takes {}", names.join(", ")),
+    }
+}
+
+fn command_help(fault: &CommandFault) -> Option<&'static str> {
+    match fault {
+        CommandFault::NoSuchInput { .. } => {
+            Some("inputs are counted from 0, in the order of the task's 'deps'")
+        }
+        CommandFault::Outside { .. } => {
+            Some("give a relative name without '.' and '..': each run has a folder of its own")
+        }
+        CommandFault::Empty
+        | CommandFault::ZeroByte { .. }
+        | CommandFault::Clash { .. }
+        | CommandFault::Variable { .. }
+        | CommandFault::VariableTwice { .. } => None,
     }
 }
 
@@ -298,9 +330,25 @@ fn spec_faults(graph: &Graph, terms: &Terms) -> impl Iterator<Item = Fault> {
             let allowed = terms.allowed.clone();
             return Some(Fault::NotAllowed { key: key(), kind: spec.kind(), allowed });
         }
+        if let Some(nbytes) = too_long(spec) {
+            return Some(Fault::SpecTooLong { key: key(), nbytes });
+        }
         let error = checker.check(spec, inputs).err()?;
         Some(Fault::Spec { key: key(), error })
     })
+}
+
+/// The length of a spec that no message can carry. Encodes only what may be so long.
+fn too_long(spec: &RunSpec) -> Option<usize> {
+    if spec.encoded_bound() <= MAX_SPEC_BYTES as u64 {
+        return None;
+    }
+    let nbytes = match codec::encode(spec) {
+        Ok(bytes) => bytes.len(),
+        Err(codec::CodecError::Oversized { nbytes }) => nbytes,
+        Err(_) => usize::MAX,
+    };
+    (nbytes > MAX_SPEC_BYTES).then_some(nbytes)
 }
 
 fn array_faults(graph: &Graph) -> impl Iterator<Item = Fault> {
@@ -339,6 +387,26 @@ mod tests {
             ]
         );
         assert_eq!(first_fault(&graph, &Terms::all(".")).as_ref(), faults.first());
+    }
+
+    #[test]
+    fn a_spec_that_no_message_can_carry_is_a_fault() {
+        // bincode: a kind, "data", one parameter with its name and a text of five bytes' length.
+        let around = 1 + (1 + 4) + 1 + (1 + 6) + 1 + 5;
+        let of_length = |text: usize| {
+            let mut graph = GraphBuilder::new();
+            let spec = RunSpec::kernel("data", [("base64", "A".repeat(text).into())]);
+            graph.add("big", spec, &[]);
+            graph.build().unwrap()
+        };
+        let longest = MAX_SPEC_BYTES - around;
+        assert_eq!(too_long(of_length(longest).spec(TaskId(0))), None);
+        let fault = first_fault(&of_length(longest + 1), &Terms::all(".")).unwrap();
+        assert_eq!(
+            fault.to_string(),
+            "what the task runs takes 67104769 bytes, more than 67104768 (task 'big')"
+        );
+        assert!(fault.help().unwrap().contains("load_npy"));
     }
 
     #[test]
@@ -406,13 +474,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("graph.json").display().to_string();
         let text = r#"{"version": 1, "tasks": [
- {"key": "a", "run": {"command": ["ls"]}},
+ {"key": "a", "run": {"python": "gASVBQ=="}},
  {"key": "b", "run": {"kernel": "no_such_kernel"}, "deps": ["c"]}]}"#;
         std::fs::write(&path, text).unwrap();
         assert_eq!(
             lines(&validate_file(&path)),
             [
-                "tasks of the kind 'command' are not supported (tasks[0].run, line 2 column 22)",
+                "tasks of the kind 'python' are not supported (tasks[0].run, line 2 column 22)",
                 "unknown dependency 'c' (task 'b', input 0)",
                 "unknown kernel 'no_such_kernel' (task 'b')",
             ]
@@ -421,7 +489,8 @@ mod tests {
         assert!(error.to_string().ends_with("; 1 more fault"), "{error}");
         assert_eq!(
             error.help().unwrap(),
-            "this rdask-hpc runs {\"kernel\": NAME, ...} and {\"plugin\": PATH, ...}"
+            "this rdask-hpc runs {\"kernel\": NAME, ...}, {\"plugin\": PATH, ...} and \
+             {\"command\": [...]}"
         );
         let missing = validate_file(&folder.path().join("none").display().to_string());
         assert_eq!(lines(&missing), ["there is no such graph file"]);

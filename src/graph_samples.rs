@@ -1,6 +1,8 @@
 //! Graphs for tests: one that uses every part of the formats, and any graph at random.
 
-use crate::{ArrayOutput, Attributes, Graph, GraphBuilder, Param, Params, RunSpec};
+use crate::{
+    ArrayOutput, Attributes, Capture, CommandSpec, Graph, GraphBuilder, Param, Params, RunSpec,
+};
 use proptest::prelude::*;
 
 /// A graph with every kind of section and every field of the JSON form.
@@ -114,6 +116,23 @@ fn task() -> impl Strategy<Value = TaskParts> {
     (name(), "[a-z_]{1,6}", fields(param()), inputs, prop::option::of(attributes()))
 }
 
+/// A command of texts at hand; formats do not look at what they say.
+fn command(name: &str, params: &Params) -> CommandSpec {
+    let names = || params.iter().map(|(name, _)| name.clone());
+    let number = u32::try_from(name.len()).expect("short");
+    CommandSpec {
+        argv: std::iter::once(name.to_owned()).chain(names()).collect(),
+        env: names().map(|name| (name, "a=b".to_owned())).collect(),
+        stdin: (number % 2 == 1).then_some(number),
+        files: names().zip(number..).collect(),
+        capture: match number % 3 {
+            0 => Capture::Nothing,
+            1 => Capture::Stdout,
+            _ => Capture::File(name.to_owned()),
+        },
+    }
+}
+
 /// Any checked graph, small.
 pub(crate) fn any_graph() -> impl Strategy<Value = Graph> {
     let arrays = prop::collection::vec((name(), any::<[u8; 6]>()), 0..3);
@@ -130,11 +149,12 @@ pub(crate) fn any_graph() -> impl Strategy<Value = Graph> {
                 let possible = if backwards { i + 1..count } else { 0..i };
                 let inputs = inputs.iter().filter(|_| !possible.is_empty());
                 let inputs = inputs.map(|n| keys[possible.start + n % possible.len()].as_str());
-                let spec = match kernel.strip_prefix('p') {
-                    Some(symbol) => {
+                let spec = match kernel.split_at(1) {
+                    ("p", symbol) => {
                         RunSpec::plugin(format!("lib{kernel}.so"), format!("f{symbol}"), params)
                     }
-                    None => RunSpec::Kernel { name: kernel, params },
+                    ("c", _) => RunSpec::command(command(&kernel, &params)),
+                    _ => RunSpec::Kernel { name: kernel, params },
                 };
                 let task = graph.add_by_key(&keys[i], spec, inputs);
                 if let Some(attributes) = attributes {

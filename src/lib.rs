@@ -10,6 +10,7 @@
 pub mod cli;
 mod clock;
 pub mod config;
+pub mod doctor;
 mod executor;
 pub mod generate;
 pub mod graph_dot;
@@ -29,14 +30,16 @@ pub mod run;
 mod run_local;
 mod scheduler;
 pub mod supervisor;
+pub mod sweep;
+pub mod task_log;
 pub mod user_error;
 mod worker;
 
 pub use graph_file::GraphFile;
 pub use graph_load::{Fault, LoadError};
 pub use rdask_core::graph::{
-    ArrayOutput, Attributes, Graph, GraphBuilder, GraphError, Outputs, Param, Params, RunSpec,
-    TaskHandle,
+    ArrayOutput, Attributes, Capture, CommandFault, CommandSpec, Graph, GraphBuilder, GraphError,
+    Outputs, Param, Params, RunSpec, TaskHandle,
 };
 pub use run_local::{LocalOptions, Results, RunError, run_local};
 

@@ -77,14 +77,15 @@ impl Outgoing {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use rdask_core::messages::ToScheduler;
     use rdask_transport::{Channel, Endpoint, Identity, Role, Secret, inproc};
 
     const BODY_BYTES: usize = 1 << 20;
 
-    fn pair() -> (Channel, Channel) {
+    /// Two ends of a channel inside this process: the scheduler's, and one in another role.
+    pub(crate) fn pair(other: Role) -> (Channel, Channel) {
         let identity = |role| Identity {
             server_id: role as u128,
             role,
@@ -95,8 +96,8 @@ mod tests {
         };
         let secret = Secret::random().unwrap();
         let scheduler = Endpoint::new(identity(Role::Scheduler), secret.clone());
-        let worker = Endpoint::new(identity(Role::Worker), secret);
-        inproc::pair(&scheduler, &worker).unwrap()
+        let other = Endpoint::new(identity(other), secret);
+        inproc::pair(&scheduler, &other).unwrap()
     }
 
     /// A message of about a mebibyte that tells its number.
@@ -113,7 +114,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_a_peer_does_not_read_waits_in_order() {
-        let (ours, theirs) = pair();
+        let (ours, theirs) = pair(Role::Worker);
         let (sender, _) = ours.split();
         let (_stays_open, mut receiver) = theirs.split();
         let mut outgoing = Outgoing::new(sender);
@@ -137,7 +138,7 @@ mod tests {
 
     #[tokio::test]
     async fn drained_tells_when_to_go_on() {
-        let (ours, theirs) = pair();
+        let (ours, theirs) = pair(Role::Worker);
         let (sender, _) = ours.split();
         let (_stays_open, mut receiver) = theirs.split();
         let mut outgoing = Outgoing::new(sender);
@@ -159,7 +160,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_broken_connection_takes_everything_and_keeps_nothing() {
-        let (ours, theirs) = pair();
+        let (ours, theirs) = pair(Role::Worker);
         let (sender, _) = ours.split();
         let mut outgoing = Outgoing::new(sender);
         while !outgoing.send(&message(0)) {}

@@ -14,26 +14,91 @@ use crate::user_error::UserError;
 use rdask_launcher::assign::LaunchOptions;
 use rdask_launcher::bootstrap::Wishes;
 use rdask_launcher::{limits, plan};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+/// What a command does around its run, on rank 0 alone.
+pub struct Around<B, A> {
+    /// Before anything is looked at: it may still make the graph. Its error is the run's, code 2.
+    pub before: B,
+    /// When the run is over and its output folder was accepted: gets the exit code and that folder,
+    /// gives the code to return and the folder where the verdict belongs.
+    pub after: A,
+}
 
 /// Runs a graph and returns the exit code of the process.
 #[must_use]
 pub fn run(options: RunOptions, graph: &Path) -> i32 {
+    run_with(options, graph, None)
+}
+
+/// As `run`, with something about the configuration that rank 0 shall warn of.
+pub(crate) fn run_with(options: RunOptions, graph: &Path, remark: Option<String>) -> i32 {
+    let rank = supervisor::expected_rank(options.launcher.as_deref());
+    let before = move || {
+        if let Some(remark) = remark.filter(|_| rank == 0) {
+            tracing::warn!("{remark}");
+        }
+        Ok(())
+    };
+    run_around(options, graph, Around { before, after: |code, folder| (code, folder) })
+}
+
+/// The same with something before and after.
+#[must_use]
+pub fn run_around(
+    options: RunOptions,
+    graph: &Path,
+    around: Around<
+        impl FnOnce() -> Result<(), UserError>,
+        impl FnOnce(i32, PathBuf) -> (i32, PathBuf),
+    >,
+) -> i32 {
     let launcher = options.launcher.clone();
     // A fault of the log, as any other, is rank 0's to tell, once MPI is up to tell the others.
     let log = start_log(&options, supervisor::expected_rank(launcher.as_deref()));
-    let wishes = || log.map_err(|error| error.to_string()).and_then(|()| wishes(options, graph));
-    let Outcome { code, message, accepted } = supervisor::launch(launcher.as_deref(), wishes);
+    let wishes = || {
+        log.and_then(|()| (around.before)()).map_err(|error| error.to_string())?;
+        wishes(options, graph)
+    };
+    let Outcome { mut code, message, accepted } = supervisor::launch(launcher.as_deref(), wishes);
     if let Some(message) = message {
         tell(&message);
     }
-    if let Some(Accepted { folder, job_id }) = accepted
-        && let Err(error) = output::write_verdict(&folder, &job_id, code)
-    {
-        tracing::warn!(%error, "the verdict cannot be written to the output folder");
+    if let Some(Accepted { folder, job_id }) = accepted {
+        let (last, folder) = (around.after)(code, folder);
+        code = last;
+        if let Err(error) = output::write_verdict(&folder, &job_id, code) {
+            tracing::warn!(%error, "the verdict cannot be written to the output folder");
+        }
     }
     code
+}
+
+/// Ends a run whose configuration is wrong at this rank: with one message of rank 0 and 2 there,
+/// whichever rank has the fault.
+#[must_use]
+pub fn refuse(error: UserError, launcher: Option<&str>) -> i32 {
+    let rank = supervisor::expected_rank(launcher);
+    let fault = match rank {
+        0 => error,
+        _ => elsewhere(error, rank),
+    };
+    let outcome = supervisor::launch_faulty(launcher, &fault.to_string());
+    if rank != 0 {
+        return outcome.code;
+    }
+    // Whatever else hinders the launch: this the user can mend first.
+    tell(&fault.to_string());
+    2
+}
+
+/// The fault of another rank as rank 0 tells it.
+fn elsewhere(error: UserError, rank: u32) -> UserError {
+    let uname = rustix::system::uname();
+    let host = uname.nodename().to_string_lossy().into_owned();
+    let place = if error.place.is_empty() { String::new() } else { format!("{}, ", error.place) };
+    UserError { place: format!("{place}rank {rank} on {host}"), ..error }
 }
 
 /// The supervisor's own log. Only rank 0's lines come without a name.

@@ -4,7 +4,7 @@
 
 use crate::clock::Clock;
 use crate::config::{Fsync, Progress};
-use crate::executor::Seat;
+use crate::executor::{Programs, Seat};
 use crate::graph_load::{LoadError, Terms};
 use crate::scheduler::{self, Delivery, ExpectedWorker, Inbox, LoadedGraph, SchedulerOptions};
 use crate::worker::{Worker, WorkerSetup};
@@ -12,11 +12,13 @@ use rdask_core::config::Config;
 use rdask_core::graph::Graph;
 use rdask_core::ids::TaskId;
 use rdask_core::messages::WorkerRegistration;
+use rdask_launcher::scratch::TaskFolder;
 use rdask_store::{Sealed, Store};
 use rdask_transport::{Endpoint, ErrorKind, Identity, Role, Secret};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 /// How a graph is run in this process.
@@ -198,6 +200,13 @@ fn identity(server_id: u128, role: Role) -> Identity {
     }
 }
 
+/// Where commands run. A process may have several runs at once.
+fn task_folder() -> TaskFolder {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    TaskFolder::of(Path::new(""), &format!("local-{}", std::process::id()), 0, &count.to_string())
+}
+
 fn setup(options: &LocalOptions, config: &Config, clock: Clock) -> WorkerSetup {
     let cores = || std::thread::available_parallelism().map_or(1, |n| n.get() as u32);
     let threads = if options.threads == 0 { cores() } else { options.threads };
@@ -227,8 +236,10 @@ fn setup(options: &LocalOptions, config: &Config, clock: Clock) -> WorkerSetup {
         bind: Box::new(|_| {}),
         note: Box::new(|_, _| {}),
         working_directory: options.working_directory.clone(),
+        programs: Programs::new(task_folder()),
         output: PathBuf::new(),
         fsync: Fsync::None,
+        warnings: None,
         reports_transfers: false,
     }
 }

@@ -18,10 +18,9 @@ use std::time::Duration;
 /// The binary as it is and under both MPIs, where a test does not care for one.
 const LAUNCHERS: [Launcher; 3] = [Launcher::Local, Launcher::OpenMpi(3), Launcher::Mpich(3)];
 /// A run that should end at once and has not by then counts as hanging. Far above what is needed,
-/// below the 30 s that supervisors look for a scheduler that is gone.
+/// below the 30 s of `--death-timeout` and the 60 s of `scheduler.no-workers-timeout`: nobody may
+/// need to wait for either.
 const AT_ONCE: Duration = Duration::from_secs(25);
-/// Default of `--death-timeout`.
-const DEATH_TIMEOUT: Duration = Duration::from_secs(30);
 
 fn full(shape: &Value) -> Value {
     json!({"kernel": "full", "shape": shape, "dtype": "f64", "value": 1})
@@ -82,6 +81,9 @@ fn wrong_graphs() -> Vec<(&'static str, Value)> {
         ("kernel mistyped", only(json!({"kernel": "arnage"}))),
         ("kernel unknown", only(json!({"kernel": "gaussian_blur"}))),
         ("key twice", graph(vec![x(), x()], &["x"])),
+        ("command that is empty", only(json!({"command": []}))),
+        ("command that leaves its folder", only(json!({"command": ["x"], "capture": "../x"}))),
+        ("command with an input too many", only(json!({"command": ["x"], "stdin": 1}))),
         ("key empty", graph(vec![task("", full(&json!([4])), &[])], &[])),
         ("memory that is no size", graph(vec![with(x(), "memory", json!("2Gig"))], &["x"])),
         ("newer version", newer),
@@ -346,6 +348,28 @@ fn an_interface_that_is_not_there_is_told_with_those_that_are() {
     }
 }
 
+/// In a network name space of its own whose free ports are all reserved.
+#[test]
+fn a_port_that_cannot_be_bound_is_named() {
+    let case = Case::new(&graph(vec![x()], &["x"]));
+    let script = "ip link set lo up && cd /proc/sys/net/ipv4 && \
+                  echo 40000 40001 > ip_local_port_range && \
+                  echo 40000-40001 > ip_local_reserved_ports && cd \"$OLDPWD\" && exec \"$@\"";
+    let inside = ["-n", "sh", "-c", script, "sh"];
+    let possible = Command::new("unshare").args(inside).arg("true").output();
+    let possible = possible.is_ok_and(|output| output.status.success());
+    record("netns", (!possible).then_some("no network name space without free ports"));
+    if !possible {
+        return;
+    }
+    let start = Start::new(Launcher::Local).program("unshare").args(inside);
+    let start = start.args([env!("CARGO_BIN_EXE_rdask-hpc")]).args(case.args());
+    let run = start.deadline(AT_ONCE).finish().expect_code(3);
+    assert_refused(&run, &case.out(), false);
+    let error = "error: cannot listen on 127.0.0.1:0: Address already in use";
+    assert!(run.stderr.starts_with(error), "{run}");
+}
+
 #[test]
 fn an_output_folder_that_cannot_be_used_is_named() {
     let case = Case::new(&graph(vec![x()], &["x"]));
@@ -456,8 +480,7 @@ fn a_rank_that_dies_early_is_named_and_nobody_hangs() {
         let victim = if code == 0 { "2" } else { "1" };
         let start = Start::new(launcher).program("sh").args(["-c", script, "sh", binary]);
         let start = start.args(case.args()).args(["--startup-timeout", "3"]);
-        // A supervisor that has not reached the scheduler looks for it up to --death-timeout, 30 s.
-        let mut run = start.env("VICTIM", victim).deadline(3 * DEATH_TIMEOUT).spawn();
+        let mut run = start.env("VICTIM", victim).deadline(AT_ONCE).spawn();
         let worker = run.until("the rank's worker", |run| {
             let mut workers = run.processes_of_role("worker").into_iter();
             workers.find(|worker| worker.arguments.iter().any(|word| word == victim))

@@ -2,13 +2,20 @@
 
 use std::process::{Command, Output};
 
-fn run(arguments: &[&str]) -> Output {
+/// The binary without variables of ours.
+pub(crate) fn binary() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_rdask-hpc"));
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("RDASK_") {
             command.env_remove(name);
         }
     }
+    command.env_remove("XDG_CONFIG_HOME");
+    command
+}
+
+fn run(arguments: &[&str]) -> Output {
+    let mut command = binary();
     let folder = tempfile::tempdir().unwrap();
     command.args(arguments).current_dir(folder.path()).env("HOME", folder.path());
     command.output().unwrap()
@@ -34,6 +41,8 @@ fn help_and_version_go_to_stdout() {
         &["graph", "--help"],
         &["graph", "info", "--help"],
         &["topology", "--help"],
+        &["config", "--help"],
+        &["completions", "--help"],
         &["help", "graph"],
     ] {
         let output = run(arguments);
@@ -80,6 +89,10 @@ const MISTAKES: &[&[&str]] = &[
     &["--walltime=60", "graph.bin"],
     &["serve"],
     &["graph", "generate", "cholesky"],
+    &["config", "graph.bin"],
+    &["config", "--wrokers", "2"],
+    &["completions"],
+    &["completions", "ksh"],
 ];
 
 #[test]

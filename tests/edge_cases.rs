@@ -4,6 +4,8 @@ use crate::support::graphs::{Case, graph, task};
 use crate::support::{Launcher, Start};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::time::Duration;
 
 fn full(length: u64) -> Value {
@@ -134,5 +136,57 @@ fn a_bad_graph_ends_all_ranks_at_once() {
         let outcome = start.finish();
         assert_ne!(outcome.code, Some(0), "{outcome}");
         assert!(outcome.stderr.contains("error: unknown kernel 'nope'"), "{outcome}");
+    }
+}
+
+/// Time that grows with the square of the chunks would be minutes here.
+#[test]
+fn one_result_in_twenty_thousand_chunks_is_written_in_linear_time() {
+    const CHUNKS: usize = 20_000;
+    let mut graph = graph(vec![task("x", full(1), &[])], &[]);
+    graph.as_object_mut().unwrap().remove("outputs");
+    graph["arrays"] = json!({"A": {
+        "shape": [CHUNKS], "dtype": "f64", "chunks": [vec![1; CHUNKS]],
+        "grid": vec!["x"; CHUNKS], "into": "npy",
+    }});
+    let case = Case::new(&graph);
+    local(&case, &[]).deadline(Duration::from_secs(60)).finish().expect_code(0);
+    assert_eq!(case.floats("A"), [1.0; CHUNKS]);
+    let chunks = case.manifest()["outputs"]["A"]["chunks"].as_array().unwrap().len();
+    assert_eq!(chunks, CHUNKS);
+}
+
+/// A stranger at the worker's data port makes it warn; only rank 0 talks.
+#[test]
+fn a_workers_warning_is_told_by_rank_0() {
+    for launcher in [Launcher::Local, Launcher::OpenMpi(2), Launcher::Mpich(2)] {
+        if !launcher.available() {
+            continue;
+        }
+        let pause = json!({"kernel": "sleep", "ms": 1500});
+        let case = Case::new(&graph(vec![task("p", pause, &[])], &["p"]));
+        let file = case.path().join("scheduler.json");
+        let start = Start::new(launcher).args(case.args()).args(["--scheduler-file"]).args([&file]);
+        let mut run = if launcher == Launcher::Local {
+            start.args(["--workers", "1"]).spawn()
+        } else {
+            start.spawn()
+        };
+        let address = run.until("a worker", |_| {
+            let text = std::fs::read_to_string(&file).ok()?;
+            let file: Value = serde_json::from_str(&text).ok()?;
+            Some(file["workers"][0]["address"].as_str()?.to_owned())
+        });
+        let address = address.rsplit('/').next().unwrap();
+        let mut stranger = TcpStream::connect(address).unwrap();
+        stranger.write_all(&[7; 64]).unwrap();
+        // It hangs up, once it has warned.
+        let mut answer = Vec::new();
+        let _reset = stranger.read_to_end(&mut answer);
+        let outcome = run.wait().expect_code(0);
+        let told = |line: &&str| line.contains("refused a connection");
+        let lines: Vec<&str> = outcome.stderr.lines().filter(told).collect();
+        assert_eq!(lines.len(), 1, "{launcher:?}: {outcome}");
+        assert!(lines[0].starts_with("scheduler: ") && lines[0].contains("worker=1"), "{outcome}");
     }
 }

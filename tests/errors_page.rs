@@ -8,9 +8,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 /// Where a message of a file belongs: the first prefix that fits.
-const AREAS: [(&str, &str); 15] = [
+const AREAS: [(&str, &str); 16] = [
     ("src/cli", "Command line and settings"),
     ("src/config", "Command line and settings"),
+    ("src/sweep", "Command line and settings"),
     ("core/src/config", "Command line and settings"),
     ("core/src/units", "Command line and settings"),
     ("src/byte_size", "Command line and settings"),

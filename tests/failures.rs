@@ -198,14 +198,15 @@ fn a_signal_stops_the_job_within_three_seconds() {
         let tasks =
             (0..8).map(|i| task(&format!("s-{i}"), json!({"kernel": "sleep", "ms": 60_000}), &[]));
         let case = Case::new(&graph(tasks.collect(), &[]));
-        let file = case.path().join("scheduler.json");
-        let mut run =
-            Start::new(launcher).args(case.args()).args(["--scheduler-file"]).args([&file]).spawn();
-        run.until("workers", |_| {
-            let text = std::fs::read_to_string(&file).ok()?;
-            let file: Value = serde_json::from_str(&text).ok()?;
-            (!file["workers"].as_array()?.is_empty()).then_some(())
+        let [file, events] = ["scheduler.json", "events.jsonl"].map(|name| case.path().join(name));
+        let start = Start::new(launcher).args(case.args());
+        let start = start.args(["--scheduler-file"]).args([&file]);
+        let mut run = start.args(["--events"]).args([&events]).spawn();
+        run.until("the graph's begin", |_| {
+            let text = std::fs::read_to_string(&events).ok()?;
+            text.contains("\"event\":\"graph\"").then_some(())
         });
+        assert!(file.exists(), "no scheduler file");
         let signal = if launcher == Launcher::Local { Signal::INT } else { Signal::TERM };
         let sent = Instant::now();
         run.signal(signal);
@@ -219,6 +220,10 @@ fn a_signal_stops_the_job_within_three_seconds() {
             // Hydra returns 0 after a TERM although rank 0 ends with 3 (seen with plain shells too).
             Launcher::Mpich(_) => assert!(told, "{outcome}"),
         }
+        // What a launcher makes of the code, the job script finds in the folder.
+        let verdict = std::fs::read_to_string(case.out().join(".rdask-exit")).unwrap_or_default();
+        let code = verdict.split_whitespace().nth(1);
+        assert_eq!(code, Some("3"), "{launcher:?}: {verdict:?}\n{outcome}");
         assert!(!file.exists(), "the scheduler file stays");
     }
 }

@@ -3,9 +3,9 @@
 use crate::kernels::{array, context, params};
 use crate::kernels_oracle::{Class, Given, check};
 use crate::kernels_random::{Chance, Fill, case, given};
-use crate::kernels_reduce::same_for_all_threads;
+use crate::kernels_reduce::{half_or_time, same_for_all_threads};
 use rdask::kernels::parse;
-use rdask_store::{DType, Store};
+use rdask_store::{DType, Store, TimeUnit};
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -58,6 +58,22 @@ fn every_order_is_numpys() {
             // Small integers have many equals, zeros of both signs among them.
             let fill = if chance.one_in(3) { Fill::Small } else { Fill::Wild };
             let input = given(chance, dtype, &shape, fill);
+            cases.push(case(kernel, params, vec![input], Class::Exact));
+        }
+    }
+    check(&cases);
+}
+
+#[test]
+fn halves_and_times() {
+    let chance = &mut Chance::new(84);
+    let others = [DType::F16, DType::Datetime(TimeUnit::Second), DType::Timedelta(TimeUnit::Hour)];
+    let mut cases = Vec::new();
+    for kernel in KERNELS {
+        for round in 0..60 {
+            let shape = chance.shape();
+            let params = parameters(chance, kernel, shape.len());
+            let input = half_or_time(chance, others[round % 3], &shape);
             cases.push(case(kernel, params, vec![input], Class::Exact));
         }
     }

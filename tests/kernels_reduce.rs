@@ -5,7 +5,7 @@ use crate::kernels_oracle::{Case, Class, Given, check};
 use crate::kernels_random::{Chance, Fill, axes, case, given, positive_zeros};
 use rdask::kernels::{Context, parse};
 use rdask_core::messages::TaskError;
-use rdask_store::{DType, Sealed, Store};
+use rdask_store::{DType, Sealed, Store, TimeUnit};
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -153,8 +153,8 @@ fn groups() {
         }
         let axis = chance.below(shape.len());
         let length = shape[axis];
-        let most = if chance.one_in(3) { 20 } else { 3 };
-        let ngroups = 1 + chance.below(most);
+        let many = chance.one_in(3);
+        let ngroups = 1 + chance.below(if many { 20 } else { 3 });
         let label = chance.pick(&[DType::I8, DType::I16, DType::I32, DType::I64, DType::U8]);
         let mut numbers = Vec::new();
         for _ in 0..length {
@@ -177,6 +177,83 @@ fn groups() {
         cases.push(case("groupby_reduce", params, vec![input, labels], class));
     }
     check(&cases);
+}
+
+/// Halves are computed as f32 and rounded; of times only comparisons and counts are left.
+#[test]
+fn halves_and_times() {
+    let chance = &mut Chance::new(70);
+    let date = DType::Datetime(TimeUnit::Day);
+    let span = DType::Timedelta(TimeUnit::Millisecond);
+    let sums = ["sum", "mean", "var", "std", "nansum", "nanmean", "nanvar", "nanstd"];
+    let exact = [
+        "min",
+        "max",
+        "nanmin",
+        "nanmax",
+        "argmin",
+        "argmax",
+        "nanargmin",
+        "nanargmax",
+        "any",
+        "all",
+        "count_nonzero",
+    ];
+    let mut cases = Vec::new();
+    for round in 0..40 {
+        for kernel in exact {
+            let dtype = [DType::F16, date, span][round % 3];
+            let shape = chance.shape();
+            let mut params = json!({});
+            if kernel.contains("arg") {
+                one_axis(chance, &mut params, shape.len());
+            } else {
+                axes(chance, &mut params, shape.len());
+            }
+            let input = half_or_time(chance, dtype, &shape);
+            cases.push(case(kernel, params, vec![input], Class::Exact));
+        }
+        for kernel in sums {
+            let shape = chance.shape();
+            let mut params = json!({});
+            axes(chance, &mut params, shape.len());
+            let input = given(chance, DType::F16, &shape, Fill::Small);
+            cases.push(case(kernel, params, vec![input], Class::Sum));
+        }
+        for func in ["min", "max", "first", "last", "count"] {
+            let shape = [1 + chance.below(9) as u64, 3];
+            let input = half_or_time(chance, [DType::F16, date, span][round % 3], &shape);
+            let numbers = (0..shape[0]).map(|_| chance.below(4) as u8).collect();
+            let labels = Given { dtype: DType::U8, shape: vec![shape[0]], bytes: numbers };
+            let nan = chance.pick(&["", "nan"]);
+            let params = json!({"func": format!("{nan}{func}"), "ngroups": 4, "axis": 0});
+            cases.push(case("groupby_reduce", params, vec![input, labels], Class::Exact));
+        }
+    }
+    check(&cases);
+    let times = half_or_time(chance, date, &[3]);
+    for (kernel, value) in [("nanprod", json!({})), ("cumsum", json!({})), ("nanvar", json!({}))] {
+        let error = run(&case(kernel, value, vec![times.clone()], Class::Exact), 1).unwrap_err();
+        assert_eq!(error.kind, "TypeError");
+        assert!(error.message.contains(&format!("'{kernel}' is not supported for datetime64[D]")));
+    }
+}
+
+/// Halves with NaN and infinities, or small counts with NaT.
+pub(crate) fn half_or_time(chance: &mut Chance, dtype: DType, shape: &[u64]) -> Given {
+    if dtype == DType::F16 {
+        let mut input = given(chance, dtype, shape, Fill::Wild);
+        for bytes in input.bytes.chunks_exact_mut(2).filter(|bytes| *bytes == [0, 0x80]) {
+            bytes.fill(0);
+        }
+        return input;
+    }
+    let mut bytes = Vec::new();
+    for _ in 0..shape.iter().product() {
+        let ticks = chance.below(9) as i64 - 4;
+        bytes.extend((if ticks == 3 { i64::MIN } else { ticks }).to_ne_bytes());
+    }
+    Given { dtype, shape: shape.to_vec(), bytes }
 }
 
 /// Long axes cross the borders of leaves, blocks of rows and blocks of a stage.

@@ -170,7 +170,7 @@ fn what_does_not_fit_is_found() {
 
 #[test]
 fn every_schema_uses_known_keywords() {
-    for name in ["manifest", "events", "summary", "scheduler-file", "topology", "info"] {
+    for name in ["manifest", "events", "summary", "scheduler-file", "topology", "info", "doctor"] {
         assert!(load(name)["title"].is_string());
         assert!(check(&load(name), &json!({}), "$").is_err(), "{name}");
     }

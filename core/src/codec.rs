@@ -12,6 +12,9 @@ use serde::de::DeserializeOwned;
 /// Longest body of one message, bytes. A whole control frame holds 64 MiB.
 pub const MAX_BODY_BYTES: usize = 64 << 20;
 
+/// Longest encoded run spec, bytes: the message that carries it adds a few of its own.
+pub const MAX_SPEC_BYTES: usize = MAX_BODY_BYTES - 4096;
+
 /// A message could not be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum CodecError {

@@ -28,6 +28,8 @@ use zeroize::Zeroize;
 
 /// Number of the layout of `Bootstrap`.
 const VERSION: u32 = 1;
+/// Longest text of a fault that another rank has, in characters of up to 4 bytes.
+const MAX_FAULT_CHARS: usize = 4000;
 /// Threads of a local run on a login node, unless the user says more.
 const LOGIN_NODE_THREADS: u32 = 2;
 /// Its memory, in bytes.
@@ -306,7 +308,8 @@ pub struct Job {
 
 /// Brings the job up. `interfaces` are the addresses of this host that others may reach, best first.
 /// `wishes` is called on rank 0 only, after MPI is initialised, so that a fault that it finds
-/// reaches the other ranks.
+/// reaches the other ranks. `fault` is what another rank found wrong with its own configuration, or
+/// empty: it takes part all the same, so that nobody waits for it, and rank 0 tells.
 ///
 /// # Errors
 /// As `BootstrapError`; MPI is then finalized.
@@ -314,6 +317,7 @@ pub fn bootstrap(
     launch: &Launch,
     env: &Env,
     interfaces: Vec<Interface>,
+    fault: &str,
     wishes: impl FnOnce() -> Result<Wishes, String>,
 ) -> Result<Job, BootstrapError> {
     if launch.size == 1 {
@@ -330,7 +334,9 @@ pub fn bootstrap(
         mpi.finalize()?;
         return Err(BootstrapError::Mismatch { launcher, rank, size, mpi_size, library });
     }
-    let outcome = with_mpi(&mpi, launch, env, interfaces, wishes);
+    let mut own = facts(launch, env, interfaces);
+    own.fault = shortened(fault);
+    let outcome = with_mpi(&mpi, (launch.launcher, env), own, wishes);
     let finalized = mpi.finalize();
     let job = outcome?;
     finalized?;
@@ -340,12 +346,10 @@ pub fn bootstrap(
 /// The part between init and finalize. Every rank makes the same calls whatever goes wrong.
 fn with_mpi(
     mpi: &Mpi,
-    launch: &Launch,
-    env: &Env,
-    interfaces: Vec<Interface>,
+    (launcher, env): (Launcher, &Env),
+    own: HostFacts,
     wishes: impl FnOnce() -> Result<Wishes, String>,
 ) -> Result<Job, BootstrapError> {
-    let own = facts(launch, env, interfaces);
     let blobs = mpi.allgather(&own.encode())?;
     let ranks: Result<Vec<HostFacts>, BootstrapError> = blobs
         .iter()
@@ -369,6 +373,9 @@ fn with_mpi(
                 .collect();
             let wishes = wishes().map_err(BootstrapError::Fault)?;
             same_builds(&ranks)?;
+            if let Some(faulty) = ranks.iter().find(|facts| !facts.fault.is_empty()) {
+                return Err(BootstrapError::Fault(faulty.fault.clone()));
+            }
             let plan = assign::assign(&ranks, &topologies?, &wishes.launch);
             let alone = machines.len() == 1 && ranks.iter().all(|r| r.shares_sockets_with(&own));
             let (listener, addresses) = listen(&own, alone, wishes.launch.interface.as_deref())?;
@@ -389,7 +396,7 @@ fn with_mpi(
     Ok(Job {
         rank: mpi.rank,
         size: mpi.size,
-        launcher: launch.launcher,
+        launcher,
         bootstrap: planned,
         facts: own,
         identity: draw_identity()?,
@@ -421,6 +428,11 @@ fn alone(
     let launcher = launch.launcher;
     let (identity, listener) = (draw_identity()?, Some(listener));
     Ok(Job { rank: 0, size: 1, launcher, bootstrap, facts, identity, listener })
+}
+
+/// A text that fits into a rank's blob beside everything else.
+fn shortened(fault: &str) -> String {
+    fault.chars().take(MAX_FAULT_CHARS).collect()
 }
 
 fn facts(launch: &Launch, env: &Env, interfaces: Vec<Interface>) -> HostFacts {

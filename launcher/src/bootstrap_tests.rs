@@ -86,7 +86,7 @@ fn a_process_of_its_own_needs_no_mpi() {
     let launch = env::detect(&env).unwrap();
     let options = LaunchOptions { workers: Some(2), ..LaunchOptions::default() };
     let wishes = || Ok(Wishes { launch: options, options: "{\"a\":1}".to_owned() });
-    let job = bootstrap(&launch, &env, Vec::new(), wishes).unwrap();
+    let job = bootstrap(&launch, &env, Vec::new(), "", wishes).unwrap();
     assert_eq!((job.rank, job.size), (0, 1));
     assert_eq!(job.bootstrap.job_id, "mine");
     assert_eq!(job.bootstrap.options, "{\"a\":1}");
@@ -100,7 +100,7 @@ fn a_single_rank_of_any_launcher_needs_no_mpi_either() {
     let env = Env::from_pairs(&[("PMI_RANK", "0"), ("PMI_SIZE", "1"), ("MPI_LOCALRANKID", "0")]);
     let launch = env::detect(&env).unwrap();
     let wishes = || Ok(Wishes { launch: LaunchOptions::default(), options: String::new() });
-    let job = bootstrap(&launch, &env, Vec::new(), wishes).unwrap();
+    let job = bootstrap(&launch, &env, Vec::new(), "", wishes).unwrap();
     assert!(job.bootstrap.plan.ranks[0].together);
     assert_eq!(job.bootstrap.job_id.len(), 16);
 }
@@ -109,12 +109,12 @@ fn a_single_rank_of_any_launcher_needs_no_mpi_either() {
 fn faults_and_launchers_without_mpi_end_before_anything_starts() {
     let env = Env::from_pairs(&[]);
     let launch = env::detect(&env).unwrap();
-    let fault = bootstrap(&launch, &env, Vec::new(), || Err("error: no graph".to_owned()));
+    let fault = bootstrap(&launch, &env, Vec::new(), "", || Err("error: no graph".to_owned()));
     assert!(matches!(fault, Err(BootstrapError::Fault(text)) if text == "error: no graph"));
     let step = [("SLURM_STEP_ID", "0"), ("SLURM_PROCID", "1"), ("SLURM_STEP_NUM_TASKS", "3")];
     let env = Env::from_pairs(&step);
     let launch = env::detect(&env).unwrap();
-    let error = bootstrap(&launch, &env, Vec::new(), || unreachable!("only rank 0 is asked"))
+    let error = bootstrap(&launch, &env, Vec::new(), "", || unreachable!("only rank 0 is asked"))
         .err()
         .unwrap();
     assert_eq!(error.to_string(), "started as rank 1 of 3 by srun, which offers no MPI");

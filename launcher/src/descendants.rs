@@ -57,6 +57,47 @@ pub fn kill_all() -> usize {
     }
 }
 
+/// The variable by which programs of tasks, and what they start, are known as a worker's.
+pub const WORKER_MARK: &str = "RDASK_WORKER_PID";
+
+/// Where to look for what a dead worker has left.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Within {
+    /// Below this process, to which orphans come back.
+    Descendants,
+    /// On the whole machine: nobody is left to whom they could have come back.
+    Machine,
+}
+
+/// Kills what programs of a dead worker's tasks have left. Reaps nothing: orphans are a
+/// supervisor's children, and its other children are waited for elsewhere.
+pub fn kill_tasks_of(worker: i32, job_id: &str, within: Within) {
+    let own = i32::try_from(std::process::id()).unwrap_or(0);
+    let marks = [format!("{WORKER_MARK}={worker}"), format!("RDASK_JOB_ID={job_id}")];
+    let is_marked = |pid: &i32| {
+        let environ = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        let has = |mark: &String| environ.split(|byte| *byte == 0).any(|it| it == mark.as_bytes());
+        marks.iter().all(has)
+    };
+    let deadline = Instant::now() + KILL_LIMIT;
+    loop {
+        let parents = parents();
+        let mut left = match within {
+            Within::Descendants => below(own, &parents),
+            Within::Machine => parents.into_keys().collect(),
+        };
+        left.retain(is_marked);
+        if left.is_empty() || Instant::now() > deadline {
+            return;
+        }
+        for pid in left {
+            kill_group(pid);
+        }
+        // They may start others until they are gone, and tell nobody when that is.
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
 /// Resident bytes of a process, shared memory included; `None` when it is gone.
 #[must_use]
 pub fn resident_bytes(pid: i32) -> Option<u64> {

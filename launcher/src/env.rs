@@ -89,7 +89,7 @@ impl Env {
 }
 
 /// Batch systems: their submit command, and the variable that every job of theirs has.
-const BATCH_SYSTEMS: [(&str, &str); 4] = [
+pub const BATCH_SYSTEMS: [(&str, &str); 4] = [
     ("sbatch", "SLURM_JOB_ID"),
     ("qsub", "PBS_JOBID"),
     ("bsub", "LSB_JOBID"),
@@ -97,9 +97,24 @@ const BATCH_SYSTEMS: [(&str, &str); 4] = [
 ];
 
 impl Env {
+    /// The variable that says that this is a batch job, and its value.
+    #[must_use]
+    pub fn batch_job(&self) -> Option<(&'static str, &str)> {
+        // Grid Engine's qsub gives its jobs another name than PBS's.
+        let names = BATCH_SYSTEMS.iter().map(|(_, job)| *job).chain(["SGE_TASK_ID"]);
+        names.into_iter().find_map(|name| Some((name, self.var(name)?)))
+    }
+
+    /// Variables whose names begin so, by name.
+    pub fn with_prefix(&self, prefix: &str) -> impl Iterator<Item = (&str, &str)> {
+        self.variables
+            .range(prefix.to_owned()..)
+            .take_while(move |(name, _)| name.starts_with(prefix))
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
     fn in_batch_job(&self) -> bool {
-        // Grid Engine's qsub gives its jobs another name.
-        BATCH_SYSTEMS.iter().any(|(_, job)| self.has(job)) || self.has("SGE_TASK_ID")
+        self.batch_job().is_some()
     }
 
     /// The submit command that tells that this is a login node: a batch system can be asked for
@@ -344,7 +359,8 @@ impl Launcher {
     }
 
     /// Names of the variables for rank and size, and for local rank and local size where they are.
-    const fn variables(self) -> Option<[&'static str; 4]> {
+    #[must_use]
+    pub const fn variables(self) -> Option<[&'static str; 4]> {
         Some(match self {
             Self::OpenMpi | Self::Prrte => [
                 "OMPI_COMM_WORLD_RANK",
@@ -513,6 +529,17 @@ fn is_hidden_from_children(name: &str) -> bool {
     const PREFIXES: [&str; 6] = ["OMPI_", "PMIX_", "PMI_", "PRTE_", "PALS_", "MPI_LOCAL"];
     const NAMES: [&str; 2] = ["HYDI_CONTROL_FD", "SLURM_PROCID"];
     PREFIXES.iter().any(|prefix| name.starts_with(prefix)) || NAMES.contains(&name)
+}
+
+/// The id of the job that this process belongs to, as its supervisor named it.
+#[must_use]
+pub fn job_id() -> Option<String> {
+    std::env::var("RDASK_JOB_ID").ok()
+}
+
+/// Where this process looks for programs.
+pub(crate) fn search_path() -> Option<OsString> {
+    std::env::var_os("PATH")
 }
 
 /// A path from the environment; empty counts as absent.

@@ -47,6 +47,8 @@ pub struct HostFacts {
     pub interfaces: Vec<Interface>,
     /// Identity of the executable.
     pub build_id: u64,
+    /// What is wrong with this rank's configuration, as rank 0 shall print it; empty: nothing.
+    pub fault: String,
 }
 
 impl HostFacts {
@@ -66,6 +68,7 @@ impl HostFacts {
             memory_bytes: limits::node_memory_bytes(),
             interfaces,
             build_id: build_id().unwrap_or(0),
+            fault: String::new(),
         }
     }
 
@@ -89,6 +92,7 @@ impl HostFacts {
         put_cpus(&mut put, self.widest.as_deref().unwrap_or_default());
         put_option(&mut put, self.quota_millicpus);
         put_option(&mut put, self.memory_bytes);
+        put.text(&self.fault);
         put.count(self.interfaces.len());
         for interface in &self.interfaces {
             put.text(&interface.name);
@@ -118,6 +122,7 @@ impl HostFacts {
         let widest = Some(take_cpus(&mut take)?).filter(|_| has_widest);
         let quota_millicpus = take_option(&mut take)?;
         let memory_bytes = take_option(&mut take)?;
+        let fault = take.text("fault")?;
         let count = take.count(26, "interfaces")?;
         let interface = |_| {
             let name = take.text("interface")?;
@@ -137,6 +142,7 @@ impl HostFacts {
             widest,
             quota_millicpus,
             memory_bytes,
+            fault,
             interfaces,
             build_id,
         })

@@ -18,6 +18,7 @@ pub mod mpi;
 pub mod nanny;
 pub mod pinning;
 pub mod plan;
+pub mod programs;
 pub mod roles;
 pub mod scratch;
 pub mod signals;

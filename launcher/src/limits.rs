@@ -159,14 +159,16 @@ pub fn raise_open_files() -> u64 {
 }
 
 /// MemTotal, in bytes. hwloc's sum over the nodes can be far too small in virtual machines.
-fn memory_total(root: &Path) -> Option<u64> {
+pub fn memory_total(root: &Path) -> Option<u64> {
     let text = fs::read_to_string(root.join("proc/meminfo")).ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
     let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kib * 1024)
 }
 
-fn cgroup_memory_bytes(root: &Path) -> Option<u64> {
+/// The tightest memory limit of our control group and its parents, in bytes, by the files of a
+/// machine below `root`.
+pub fn cgroup_memory_bytes(root: &Path) -> Option<u64> {
     let number = |text: String| text.trim().parse().ok().filter(|&it| it < NO_LIMIT_FROM_BYTES);
     let unified = cgroup_folders(root, "").into_iter().flat_map(|folder| {
         ["memory.max", "memory.high"].map(|name| fs::read_to_string(folder.join(name)).ok())
@@ -189,7 +191,9 @@ fn cgroup_oom_kills(root: &Path) -> u64 {
     [unified, version_1].into_iter().flatten().filter_map(count).max().unwrap_or(0)
 }
 
-fn cgroup_quota_millicpus(root: &Path) -> Option<u64> {
+/// The tightest CPU quota of our control group and its parents, in thousandths of a CPU, by the
+/// files of a machine below `root`.
+pub fn cgroup_quota_millicpus(root: &Path) -> Option<u64> {
     let unified = cgroup_folders(root, "").into_iter().filter_map(|folder| {
         let text = fs::read_to_string(folder.join("cpu.max")).ok()?;
         let (quota, period) = text.trim().split_once(' ')?;

@@ -246,7 +246,8 @@ impl Nanny {
         }
     }
 
-    /// A worker that was told by the scheduler to end exits with 0: nothing to restart.
+    /// A worker that was told by the scheduler to end exits with 0: nothing to restart, and should
+    /// the run go on, the scheduler must not wait for the slot.
     fn on_exited(
         &mut self,
         now: Duration,
@@ -268,6 +269,10 @@ impl Nanny {
                     ending,
                     restarts: false,
                 });
+            }
+            if told && !self.closing {
+                let reason = "its worker was told to end".to_owned();
+                out.push(NannyInstruction::ReportGivenUp { slot: index, reason });
             }
             return;
         }

@@ -213,7 +213,9 @@ fn a_worker_that_the_scheduler_sent_home_stays_there() {
     let home = Ending { signal: None, code: Some(0) };
     let left = |pid, executing| NannyEvent::Exited { pid, ending: home, executing };
     let report = |slot, pid, restarts| ReportDeath { slot, pid, ending: home, restarts };
-    table.check(5, left(100, false), &[report(0, 100, false)]);
+    // Should the run go on, the scheduler must know that nobody comes any more.
+    let given_up = ReportGivenUp { slot: 0, reason: "its worker was told to end".to_owned() };
+    table.check(5, left(100, false), &[report(0, 100, false), given_up]);
     // A task that ends the process with 0 is a death like any other.
     table.check(5, left(101, true), &[report(1, 101, true), Spawn { slot: 1 }]);
 }

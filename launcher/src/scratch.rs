@@ -70,6 +70,88 @@ impl Drop for Scratch {
     }
 }
 
+/// The folder in which the programs of a worker's tasks run.
+///
+/// Inside the rank's scratch folder where there is one; else in the folder for temporary files,
+/// made and locked by the worker when its first program starts. The supervisor knows the path and
+/// removes it after the worker, however that ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TaskFolder {
+    path: PathBuf,
+    /// Inside a folder that is locked already.
+    covered: bool,
+}
+
+impl TaskFolder {
+    /// The folder of a worker; `scratch` is that of its rank, empty when there is none.
+    #[must_use]
+    pub fn of(scratch: &Path, job_id: &str, rank: u32, worker: &str) -> Self {
+        if scratch.as_os_str().is_empty() {
+            let path = std::env::temp_dir().join(format!("rdask-{job_id}-{rank}-{worker}"));
+            return Self { path, covered: false };
+        }
+        Self { path: scratch.join(format!("tasks-{worker}")), covered: true }
+    }
+
+    /// The folder of a worker by its path, for whoever only removes it.
+    #[must_use]
+    pub fn at(path: PathBuf) -> Self {
+        Self { path, covered: false }
+    }
+
+    /// Where it is, or would be.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether it is there, and a folder of this user.
+    #[must_use]
+    pub fn is_ours(&self) -> bool {
+        fs::symlink_metadata(&self.path)
+            .is_ok_and(|meta| meta.is_dir() && meta.uid() == rustix::process::geteuid().as_raw())
+    }
+
+    /// Makes it, with mode 0700; it is there until the lock is dropped and it is removed.
+    ///
+    /// # Errors
+    /// When it cannot be made, or is there already and somebody else's.
+    pub fn make(&self) -> Result<Option<File>, ScratchError> {
+        let failed = |source| ScratchError { path: self.path.clone(), source };
+        if self.covered {
+            fs::DirBuilder::new().mode(0o700).create(&self.path).map_err(failed)?;
+            return Ok(None);
+        }
+        if let Some(parent) = self.path.parent() {
+            remove_stale(parent);
+        }
+        try_create(&self.path).map(Some).map_err(failed)
+    }
+
+    /// Removes it and all that is in it, once its worker is gone. Programs that were just killed
+    /// may still be writing, and between fork and exec they hold the lock.
+    pub fn remove(&self) {
+        for _ in 0..TRIES {
+            if !self.is_ours() {
+                return;
+            }
+            let removed = match lock_of_stale(&self.path) {
+                Ok(None) => Err(io::Error::from(io::ErrorKind::WouldBlock)),
+                // Without a lock file it is covered, or half removed already.
+                Ok(Some(_)) | Err(_) => fs::remove_dir_all(&self.path),
+            };
+            match removed {
+                Ok(()) => return,
+                Err(error) => {
+                    tracing::debug!(path = %self.path.display(), %error, "not removed yet");
+                    std::thread::sleep(PAUSE);
+                }
+            }
+        }
+        tracing::warn!(path = %self.path.display(), "the folder of tasks was not removed");
+    }
+}
+
 /// Makes and locks the folder, and looks that it still is the one with that name.
 fn try_create(path: &Path) -> io::Result<File> {
     fs::DirBuilder::new().mode(0o700).create(path)?;

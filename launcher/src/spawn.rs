@@ -6,18 +6,25 @@
 //! supervisor (PR_SET_PDEATHSIG), ignores the signals that batch systems send to everybody, has a
 //! process group of its own, and starts already bound to its CPUs and memory. Spawn only from the
 //! main thread: the death signal follows the thread that forked.
+//!
+//! A task's program is a child of its worker's executor thread, which lives as long as the worker.
+//! It gets signals, mask and group as a shell would give them, and dies with the worker.
 #![expect(unsafe_code, reason = "fork, exec, descriptor passing, signal masks, shared page")]
 
 use crate::env;
 use crate::roles::{Role, WorkerSlot};
+use rustix::event::{PollFd, PollFlags};
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
 use std::net::TcpListener;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
-use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 /// Descriptor of the control socket in a child. Far above what a fresh process opens by itself.
 const CONTROL_FD: RawFd = 100;
@@ -25,6 +32,10 @@ const CONTROL_FD: RawFd = 100;
 const EXECUTING_FD: RawFd = 101;
 /// Descriptor of the scheduler's listening socket.
 const LISTENER_FD: RawFd = 102;
+
+/// Signals that batch systems send to every process of a job: only supervisors act on them.
+const IGNORED_BY_CHILDREN: [i32; 5] =
+    [libc::SIGUSR1, libc::SIGUSR2, libc::SIGINT, libc::SIGHUP, libc::SIGTERM];
 
 /// A child could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -168,13 +179,6 @@ impl Placement {
         if !worker.bound {
             return Self::default();
         }
-        let mut cpus = rustix::thread::CpuSet::new();
-        for cpu in &worker.cpus {
-            let cpu = *cpu as usize;
-            if cpu < rustix::thread::CpuSet::MAX_CPU {
-                cpus.set(cpu);
-            }
-        }
         let bits = libc::c_ulong::BITS;
         let mut numa_mask = Vec::new();
         for node in &worker.numa_nodes {
@@ -184,8 +188,20 @@ impl Placement {
             }
             numa_mask[word] |= 1 << (node % bits);
         }
-        Self { cpus: (cpus.count() > 0).then_some(cpus), numa_mask }
+        Self { cpus: cpu_set(&worker.cpus), numa_mask }
     }
+}
+
+/// A set of CPUs; none when there is nothing to bind to.
+fn cpu_set(numbers: &[u32]) -> Option<rustix::thread::CpuSet> {
+    let mut cpus = rustix::thread::CpuSet::new();
+    for cpu in numbers {
+        let cpu = *cpu as usize;
+        if cpu < rustix::thread::CpuSet::MAX_CPU {
+            cpus.set(cpu);
+        }
+    }
+    (cpus.count() > 0).then_some(cpus)
 }
 
 /// Runs in the child between fork and exec.
@@ -200,7 +216,7 @@ fn become_child(
         // The supervisor died before the death signal was set: nobody would ever end this child.
         return Err(io::Error::from_raw_os_error(libc::ESRCH));
     }
-    for signal in [libc::SIGUSR1, libc::SIGUSR2, libc::SIGINT, libc::SIGHUP, libc::SIGTERM] {
+    for signal in IGNORED_BY_CHILDREN {
         // SAFETY: sets a disposition of this process; no handler is involved.
         unsafe { libc::signal(signal, libc::SIG_IGN) };
     }
@@ -219,6 +235,181 @@ fn become_child(
             return Err(io::Error::last_os_error());
         }
     }
+    Ok(())
+}
+
+/// A program that a task runs: what to start.
+pub struct TaskCommand<'a> {
+    /// The file to execute. Absolute.
+    pub program: &'a Path,
+    /// Its words as it sees them, its own name first.
+    pub argv: &'a [String],
+    /// Variables beside those of this process, which launchers' own are taken from.
+    pub env: &'a [(&'a str, &'a OsStr)],
+    /// Its working directory.
+    pub folder: &'a Path,
+    /// What it reads; none: nothing.
+    pub stdin: Option<File>,
+    /// Where it writes.
+    pub stdout: File,
+    /// Where it complains.
+    pub stderr: File,
+    /// CPUs to bind it to; empty: those of the calling thread.
+    pub cpus: &'a [u32],
+}
+
+/// A task's program that was started, and everything in its process group.
+#[derive(Debug)]
+pub struct TaskProcess {
+    child: Child,
+    pid: rustix::process::Pid,
+    /// Absent on kernels before 5.3.
+    pidfd: Option<OwnedFd>,
+}
+
+impl TaskProcess {
+    /// Starts it, in a process group of its own. It dies with the calling thread.
+    ///
+    /// # Errors
+    /// When the system refuses, or the file cannot be executed.
+    pub fn start(spec: TaskCommand<'_>) -> io::Result<Self> {
+        let mut command = Command::new(spec.program);
+        if let Some((name, words)) = spec.argv.split_first() {
+            command.arg0(name).args(words);
+        }
+        for name in env::names_hidden_from_children() {
+            command.env_remove(name);
+        }
+        command.envs(spec.env.iter().copied()).current_dir(spec.folder);
+        command.stdin(spec.stdin.map_or_else(Stdio::null, Stdio::from));
+        command.stdout(spec.stdout).stderr(spec.stderr);
+        let cpus = cpu_set(spec.cpus);
+        let parent = rustix::process::getpid();
+        command.process_group(0);
+        // SAFETY: between fork and exec `become_task` makes system calls only; it allocates
+        // nothing and takes no lock, and what it reads was made before the fork.
+        unsafe {
+            command.pre_exec(move || become_task(parent, cpus.as_ref()));
+        }
+        let child = command.spawn()?;
+        let pid = rustix::process::Pid::from_child(&child);
+        let flags = rustix::process::PidfdFlags::empty();
+        let pidfd = rustix::process::pidfd_open(pid, flags).ok();
+        Ok(Self { child, pid, pidfd })
+    }
+
+    /// Its process id, also its process group. Nobody else has the number before `reap`.
+    #[must_use]
+    pub fn pid(&self) -> i32 {
+        self.pid.as_raw_nonzero().get()
+    }
+
+    /// Waits for its end; false when the deadline comes first.
+    ///
+    /// # Errors
+    /// When the system has no memory.
+    pub fn wait_until(&self, deadline: Option<Instant>) -> io::Result<bool> {
+        let Some(pidfd) = &self.pidfd else { return self.look_until(deadline) };
+        loop {
+            let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
+            // Rounded up, so that a wait that ends in time is not cut into many short ones.
+            let left = left.map(|left| rustix::event::Timespec {
+                tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
+                tv_nsec: left.subsec_nanos().into(),
+            });
+            let mut ended = [PollFd::new(pidfd, PollFlags::IN)];
+            match rustix::event::poll(&mut ended, left.as_ref()) {
+                Ok(0) => return Ok(false),
+                Ok(_) => return Ok(true),
+                Err(rustix::io::Errno::INTR) => {}
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+    }
+
+    /// As `wait_until`, for kernels that have no descriptors of processes.
+    fn look_until(&self, deadline: Option<Instant>) -> io::Result<bool> {
+        use rustix::process::{WaitId, WaitIdOptions, waitid};
+        /// Between two looks: far shorter than any program that is worth a process takes.
+        const PAUSE: Duration = Duration::from_millis(5);
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG;
+        while waitid(WaitId::Pid(self.pid), options)?.is_none() {
+            if deadline.is_some_and(|at| at <= Instant::now()) {
+                return Ok(false);
+            }
+            std::thread::sleep(PAUSE);
+        }
+        Ok(true)
+    }
+
+    /// Kills what is left of its group, waits for it and gives its end.
+    ///
+    /// # Errors
+    /// When the system has lost it.
+    pub fn reap(mut self) -> io::Result<ExitStatus> {
+        kill_task(self.pid());
+        self.child.wait()
+    }
+}
+
+/// A process beside a worker that runs programs: when the worker is gone, in whatever way and with
+/// whoever else, it ends what the programs have left and removes their folder.
+#[derive(Debug)]
+pub struct Sweeper {
+    _process: Child,
+    /// Closed by the kernel with this process.
+    _alive: io::PipeWriter,
+}
+
+impl Sweeper {
+    /// Starts it for this process, the worker of `slot`; `folder` is that of its tasks.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn start(slot: &str, folder: &Path) -> io::Result<Self> {
+        let (reader, alive) = io::pipe()?;
+        let mut command = Command::new("/proc/self/exe");
+        command.arg0("rdask-hpc").args(["__role", "sweeper", "--slot", slot, "--pid"]);
+        command.arg(std::process::id().to_string()).arg("--folder").arg(folder);
+        // Its own group: the supervisor kills the worker's.
+        command.process_group(0).stdin(reader).stdout(Stdio::null()).stderr(Stdio::null());
+        Ok(Self { _process: command.spawn()?, _alive: alive })
+    }
+}
+
+/// SIGKILL to the process group of a task's program that has not been reaped.
+pub fn kill_task(pid: i32) {
+    if let Some(pid) = rustix::process::Pid::from_raw(pid) {
+        // An error means that all of them are gone.
+        let _gone = rustix::process::kill_process_group(pid, rustix::process::Signal::KILL);
+    }
+}
+
+/// Runs in the child between fork and exec.
+fn become_task(
+    parent: rustix::process::Pid,
+    cpus: Option<&rustix::thread::CpuSet>,
+) -> io::Result<()> {
+    use rustix::process::{Signal, getppid, set_parent_process_death_signal};
+    set_parent_process_death_signal(Some(Signal::KILL))?;
+    if getppid() != Some(parent) {
+        return Err(io::Error::from_raw_os_error(libc::ESRCH));
+    }
+    for signal in IGNORED_BY_CHILDREN {
+        // SAFETY: sets a disposition of this process; no handler is involved.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
+    // SAFETY: zeroed memory is a valid signal set, and `sigemptyset` writes it whole.
+    let mut none: libc::sigset_t = unsafe { std::mem::zeroed() };
+    // SAFETY: `none` is valid for writing.
+    unsafe { libc::sigemptyset(&raw mut none) };
+    // SAFETY: changes the mask of this thread, the only one after a fork, to a valid set.
+    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut()) };
+    if let Some(cpus) = cpus {
+        // CPUs that are gone (a cpuset that shrank) must not keep a task from starting.
+        let _unbound = rustix::thread::sched_setaffinity(None, cpus).is_err();
+    }
+    close_others_on_exec();
     Ok(())
 }
 
@@ -290,6 +481,8 @@ pub(crate) fn inherited_listener() -> Option<TcpListener> {
 pub struct ExecutingPage {
     slots: *const Slot,
     count: usize,
+    /// This process ends on purpose: nothing is noted any more.
+    closed: AtomicBool,
 }
 
 #[repr(C)]
@@ -346,7 +539,7 @@ impl ExecutingPage {
                 0,
             )
         }?;
-        Ok(Self { slots: address.cast_const().cast(), count })
+        Ok(Self { slots: address.cast_const().cast(), count, closed: AtomicBool::new(false) })
     }
 
     fn slots(&self) -> &[Slot] {
@@ -357,7 +550,9 @@ impl ExecutingPage {
 
     /// Notes that a thread begins a run. A thread beyond the page is not noted.
     pub fn set(&self, thread: usize, task: u32, run: u64) {
-        if let Some(slot) = self.slots().get(thread) {
+        if let Some(slot) = self.slots().get(thread)
+            && !self.closed.load(Ordering::Acquire)
+        {
             // The run stands last: a death between the two leaves nothing instead of a mixture.
             slot.run.store(0, Ordering::Release);
             slot.task.store(task, Ordering::Release);
@@ -369,6 +564,15 @@ impl ExecutingPage {
     pub fn clear(&self, thread: usize) {
         if let Some(slot) = self.slots().get(thread) {
             slot.run.store(0, Ordering::Release);
+        }
+    }
+
+    /// Clears all for good, before the process ends on purpose: what its threads still run is no
+    /// longer wanted of it.
+    pub fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+        for thread in 0..self.count {
+            self.clear(thread);
         }
     }
 
@@ -436,8 +640,11 @@ mod tests {
         assert_eq!(other.read(), [(7, 70), (9, 90)]);
         page.clear(0);
         assert_eq!(other.read(), [(9, 90)]);
+        page.close();
+        page.set(1, 8, 80);
+        assert_eq!(other.read(), []);
         drop(page);
-        assert_eq!(other.read(), [(9, 90)]);
+        assert_eq!(other.read(), []);
     }
 
     #[test]

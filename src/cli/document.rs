@@ -29,7 +29,8 @@ fn text() -> String {
             "An option is taken from its flag, its environment variable, the `--config` file,",
             "`~/.config/rdask-hpc.toml` or `/etc/rdask-hpc.toml`, whichever says it first. In a file",
             "its name stands without dashes: `memory-limit = \"4GiB\"`. Rare options are shown by",
-            "`--help-all` only.",
+            "`--help-all` only. With `XDG_CONFIG_HOME` the user's file is",
+            "`$XDG_CONFIG_HOME/rdask-hpc.toml`. `rdask-hpc config` shows each value and its place.",
         ]
         .map(str::to_owned),
     );

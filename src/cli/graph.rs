@@ -17,7 +17,7 @@ use std::process::ExitCode;
 pub(super) enum GraphCommand {
     /// Make a benchmark or example graph
     #[command(after_help = generate::after_help(), allow_negative_numbers = true)]
-    Generate(generate::GenerateArgs),
+    Generate(Box<generate::GenerateArgs>),
     /// Make graph.bin from the JSON form
     #[command(after_help = "Examples:
   rdask-hpc graph import graph.json -o graph.bin")]
@@ -71,7 +71,7 @@ pub(super) enum GraphCommand {
 pub(super) fn run(command: GraphCommand) -> anyhow::Result<ExitCode> {
     match command {
         GraphCommand::Generate(args) => {
-            let (output, graph) = generate::generate(args)?;
+            let (output, graph) = generate::generate(*args)?;
             write(&output, |out| graph_file::write(&graph, out))?;
         }
         GraphCommand::Import { file, output } => {

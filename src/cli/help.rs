@@ -18,7 +18,8 @@ Environment:
   RDASK_<SETTING>    each setting, such as RDASK_SCHEDULER__WORKER_SATURATION=inf
   RDASK_MPI_SHIM     the MPI shim to open, instead of the one beside the binary
   An option is taken from its flag, the environment, the --config file,
-  ~/.config/rdask-hpc.toml or /etc/rdask-hpc.toml, whichever says it first.
+  ~/.config/rdask-hpc.toml ($XDG_CONFIG_HOME is respected) or /etc/rdask-hpc.toml,
+  whichever says it first; `rdask-hpc config` shows which.
 
 Exit codes: 0 all results are there, 1 a task failed, 2 graph, option or configuration
 is wrong, 3 the cluster failed or a signal stopped the run.
@@ -49,6 +50,48 @@ Examples:
   rdask-hpc topology --ranks 4 --scheduler-here yes
   rdask-hpc topology --allowed 0-7 --json
   rdask-hpc topology --synthetic 'package:2 numa:2 core:8 pu:2' --ranks 5";
+
+/// Below `doctor`.
+pub(super) const DOCTOR: &str = "\
+Examples:
+  rdask-hpc doctor
+  srun -n 1 rdask-hpc doctor                   inside a job its limits are the job's
+  rdask-hpc doctor --json | jq '.findings[] | select(.state != \"found\")'
+
+The exit code is 0 whatever is found.";
+/// Below `sweep`.
+pub(super) const SWEEP: &str = "\
+VALUES is a list such as a,b,c, whose items may be ranges such as 1..100 or 0..90..30 (both
+ends included), or @FILE with one value a line. {NAME} in the command stands for the value,
+{{ and }} for braces. Each run finds its parameters also as RDASK_PARAM_<NAME>. A run that
+fails stops no other; sweep.json and sweep.csv in the output folder list all of them.
+
+Examples:
+  rdask-hpc sweep --param case=@cases.txt --param seed=1..100 -- ./model {case} {seed}
+  mpirun -n 4 rdask-hpc sweep --param n=1,2,4 --capture result.nc -- ./model -n {n}
+  rdask-hpc sweep --param seed=1..3 --dry-run -- ./model {seed}
+  rdask-hpc sweep --param seed=1..100 --retry-failed -- ./model {seed}
+  rdask-hpc logs seed=17";
+
+/// Below `logs`.
+pub(super) const LOGS: &str = "\
+Examples:
+  rdask-hpc logs run-7
+  rdask-hpc logs 'case=a,seed=17' --output results
+  rdask-hpc logs run-7 --json";
+/// Below `config`.
+pub(super) const CONFIG: &str = "\
+Examples:
+  rdask-hpc config
+  RDASK_WORKERS=2 rdask-hpc config --config site.toml --threads 4
+  rdask-hpc config --json";
+
+/// Below `completions`.
+pub(super) const COMPLETIONS: &str = "\
+Examples:
+  rdask-hpc completions bash > ~/.local/share/bash-completion/completions/rdask-hpc
+  rdask-hpc completions zsh > ~/.zfunc/_rdask-hpc
+  rdask-hpc completions fish > ~/.config/fish/completions/rdask-hpc.fish";
 
 /// The help with rare options and all settings.
 pub(super) fn all(command: Command) -> String {

@@ -7,6 +7,9 @@
 //! Data goes to stdout, everything else to stderr. A mistake of the user is `error: … (…)` and
 //! `help: …`, exit code 2. Nothing in the library names this module.
 
+mod completions;
+mod config;
+mod doctor;
 #[cfg(test)]
 mod document;
 mod generate;
@@ -14,9 +17,11 @@ mod graph;
 mod graph_files;
 mod help;
 mod later;
+mod logs;
 mod print;
 pub mod role;
 mod run;
+mod sweep;
 pub mod topology;
 mod version;
 
@@ -67,6 +72,24 @@ enum Command {
     /// Show what would be pinned where, and why
     #[command(after_help = help::TOPOLOGY)]
     Topology(topology::TopologyArgs),
+    /// Show what this machine offers and what is missing, with the remedy
+    #[command(after_help = help::DOCTOR)]
+    Doctor(doctor::DoctorArgs),
+    /// Run a command for every combination of parameters
+    #[command(
+        after_help = help::SWEEP,
+        override_usage = "rdask-hpc sweep --param NAME=VALUES... [RUN OPTIONS] -- COMMAND..."
+    )]
+    Sweep(sweep::SweepArgs),
+    /// Show what a command task printed
+    #[command(after_help = help::LOGS)]
+    Logs(logs::LogsArgs),
+    /// Show every option and setting with its value and where it comes from
+    #[command(after_help = help::CONFIG, override_usage = "rdask-hpc config [RUN OPTIONS]")]
+    Config(config::ConfigArgs),
+    /// Print a script that completes commands and options in a shell
+    #[command(after_help = help::COMPLETIONS)]
+    Completions(completions::CompletionsArgs),
     /// Play a role; supervisors start this
     #[command(name = "__role", hide = true)]
     Role(role::RoleArgs),
@@ -101,6 +124,11 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Some(Command::Run(args)) => run::run(args),
         Some(Command::Graph(command)) => graph::run(command),
         Some(Command::Topology(args)) => topology::run(args),
+        Some(Command::Doctor(args)) => doctor::run(&args),
+        Some(Command::Sweep(args)) => sweep::run(args),
+        Some(Command::Logs(args)) => logs::run(args),
+        Some(Command::Config(args)) => config::run(args),
+        Some(Command::Completions(args)) => completions::run(&args, &Cli::command()),
         Some(Command::Role(args)) => role::run(&args),
     }
 }

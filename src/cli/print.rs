@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 /// Only rank 0 talks: a mistake that every rank sees is told once, and only rank 0's exit code
 /// tells it, since a launcher prints a page of its own for each further one.
-fn speaks() -> bool {
+pub(super) fn speaks() -> bool {
     detect(&Env::from_process()).map_or(true, |launch| launch.rank == 0)
 }
 
@@ -82,6 +82,20 @@ pub(super) fn failure(error: &anyhow::Error) -> ExitCode {
     }
     complain(&format!("error: {error:#}"));
     ExitCode::from(EXIT_CLUSTER)
+}
+
+/// Says something on stderr that is no error.
+pub(super) fn note(text: &str) {
+    if speaks() {
+        complain(text);
+    }
+}
+
+/// Says something that does not change the end.
+pub(super) fn remark(text: &str) {
+    if speaks() {
+        complain(&format!("warning: {text}"));
+    }
 }
 
 fn complain(text: &str) {

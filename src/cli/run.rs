@@ -1,7 +1,7 @@
 //! `rdask-hpc run`: the main job. Its options are made from the table in `config/table.rs`.
 
 use crate::config::table::{Kind, OPTIONS, OptionRow};
-use crate::config::{Flags, Surroundings, resolve};
+use crate::config::{Flags, Surroundings, launcher_wish, resolve, strange_variables};
 use crate::user_error::UserError;
 use clap::{Arg, ArgAction, ArgMatches, Command, FromArgMatches};
 use rdask_core::nearest::nearest;
@@ -17,12 +17,55 @@ pub struct RunArgs {
     pub graph: Option<PathBuf>,
 }
 
+/// The options of a run, for a command that brings its graph itself.
+#[derive(Clone, Debug, Default)]
+pub(super) struct RunFlags(pub(super) Flags);
+
+impl clap::Args for RunFlags {
+    fn augment_args(command: Command) -> Command {
+        OPTIONS.iter().fold(command, |command, row| command.arg(argument(row)))
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for RunFlags {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        Ok(Self(flags_of(matches)))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        self.0.extend(flags_of(matches));
+        Ok(())
+    }
+}
+
+/// What was given of the options of a run.
+fn flags_of(matches: &ArgMatches) -> Flags {
+    let mut flags = Flags::new();
+    for row in OPTIONS {
+        let values: Vec<String> = match row.kind {
+            Kind::Switch if matches.get_flag(row.name) => vec!["true".to_owned()],
+            Kind::Switch => Vec::new(),
+            Kind::Value(_) | Kind::Choice(_) | Kind::List(_) => {
+                matches.get_many(row.name).into_iter().flatten().cloned().collect()
+            }
+        };
+        if !values.is_empty() {
+            flags.insert(row.name, values);
+        }
+    }
+    flags
+}
+
 impl clap::Args for RunArgs {
     fn augment_args(command: Command) -> Command {
         let graph = Arg::new("GRAPH")
             .help("graph.bin, a .json file, or - for stdin")
             .value_parser(clap::value_parser!(PathBuf));
-        OPTIONS.iter().fold(command.arg(graph), |command, row| command.arg(argument(row)))
+        RunFlags::augment_args(command.arg(graph))
     }
 
     fn augment_args_for_update(command: Command) -> Command {
@@ -39,18 +82,7 @@ impl FromArgMatches for RunArgs {
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
         self.graph = matches.get_one("GRAPH").cloned();
-        for row in OPTIONS {
-            let values: Vec<String> = match row.kind {
-                Kind::Switch if matches.get_flag(row.name) => vec!["true".to_owned()],
-                Kind::Switch => Vec::new(),
-                Kind::Value(_) | Kind::Choice(_) | Kind::List(_) => {
-                    matches.get_many(row.name).into_iter().flatten().cloned().collect()
-                }
-            };
-            if !values.is_empty() {
-                self.flags.insert(row.name, values);
-            }
-        }
+        self.flags.extend(flags_of(matches));
         Ok(())
     }
 }
@@ -82,10 +114,30 @@ pub(super) fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
             .into());
     };
     mistyped_command(&graph)?;
-    let options = resolve(args.flags, &Surroundings::of_process()?)?;
-    crate::observe::log::check(&options.log)?;
-    let code = crate::run::run(options, &graph);
+    let around = Surroundings::of_process()?;
+    visible_everywhere(&args.flags, &around)?;
+    let launcher = launcher_wish(&args.flags, &around);
+    let options = resolve(args.flags, &around).and_then(|options| {
+        crate::observe::log::check(&options.log)?;
+        Ok(options)
+    });
+    let code = match options {
+        Ok(options) => {
+            let strange = strange_variables(&around);
+            crate::run::run_with(options, &graph, strange)
+        }
+        Err(error) => crate::run::refuse(error, launcher.as_deref()),
+    };
     Ok(ExitCode::from(u8::try_from(code).unwrap_or(super::EXIT_CLUSTER)))
+}
+
+/// A mistake on the command line is the same on every rank: none of them need start MPI for it.
+fn visible_everywhere(flags: &Flags, around: &Surroundings) -> Result<(), UserError> {
+    let mut flags = flags.clone();
+    // A file may be there on one host and not on another.
+    flags.remove("config");
+    let options = resolve(flags, &around.bare())?;
+    crate::observe::log::check(&options.log)
 }
 
 /// A bare word that is no file but nearly a command is a slip, not a graph.

@@ -66,7 +66,7 @@ fn later_options_and_commands_are_refused_by_name() {
         "--walltime=60 graph.bin",
         "run --native graph.bin",
         "serve",
-        "doctor",
+        "simulate",
     ] {
         let words: Vec<OsString> =
             std::iter::once("rdask-hpc").chain(line.split_whitespace()).map(Into::into).collect();
@@ -117,8 +117,28 @@ fn help_of_graph() {
 }
 
 #[test]
+fn help_of_doctor() {
+    insta::assert_snapshot!(help("doctor"));
+}
+
+#[test]
+fn help_of_config_and_completions() {
+    insta::assert_snapshot!(["config", "completions"].map(help).join("\n----\n"));
+}
+
+#[test]
 fn help_of_graph_generate() {
     insta::assert_snapshot!(help("graph generate"));
+}
+
+#[test]
+fn help_of_sweep_and_logs() {
+    // The options of a run stand behind those of the sweep, as in `help_of_run`.
+    let sweep = help("sweep");
+    let (own, options) = sweep.split_once("\nOutput:\n").unwrap();
+    let (_, examples) = options.split_once("\nVALUES is").unwrap();
+    let logs = help("logs");
+    insta::assert_snapshot!(format!("{own}\n…\nVALUES is{examples}\n----\n{logs}"));
 }
 
 #[test]

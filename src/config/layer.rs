@@ -19,7 +19,24 @@ pub(super) enum Origin {
     /// The environment.
     Environment,
     /// A TOML file.
-    File(PathBuf),
+    File(FilePlace),
+}
+
+/// A TOML file, and the lines in which its names stand.
+#[derive(Clone, Debug, Default)]
+pub(super) struct FilePlace {
+    pub(super) path: PathBuf,
+    pub(super) lines: BTreeMap<String, usize>,
+}
+
+impl FilePlace {
+    /// The file, and the line where it is known.
+    pub(super) fn of(&self, name: &str) -> String {
+        match self.lines.get(name) {
+            Some(line) => format!("{}, line {line}", self.path.display()),
+            None => self.path.display().to_string(),
+        }
+    }
 }
 
 /// One place that holds options.
@@ -40,18 +57,18 @@ impl Origin {
         match self {
             Self::Flags => format!("option --{name}"),
             Self::Environment => format!("environment variable {}", table::environment_name(name)),
-            Self::File(path) => format!("'{name}' in {}", path.display()),
+            Self::File(file) => format!("'{name}' in {}", file.of(name)),
         }
     }
 
     /// Where a setting stands.
-    fn setting(&self, name: &str) -> String {
+    pub(super) fn setting(&self, name: &str) -> String {
         match self {
             Self::Flags => "option --set".to_owned(),
             Self::Environment => {
                 format!("environment variable {}", rdask_core::config::environment_name(name))
             }
-            Self::File(path) => path.display().to_string(),
+            Self::File(file) => file.of(name),
         }
     }
 }
@@ -136,6 +153,13 @@ impl Layer {
         &self.origin
     }
 
+    /// Notes the line of a name in the file.
+    pub(super) fn note_line(&mut self, name: &str, line: usize) {
+        if let Origin::File(file) = &mut self.origin {
+            file.lines.insert(name.to_owned(), line);
+        }
+    }
+
     /// The settings, in the order they were given.
     pub(super) fn settings(&self) -> &[(String, String)] {
         &self.settings
@@ -171,7 +195,7 @@ pub(super) fn later(name: &str, origin: &Origin) -> UserError {
 /// A name that is neither an option nor a setting.
 pub(super) fn unknown(name: &str, origin: &Origin) -> UserError {
     let place = match origin {
-        Origin::File(path) => path.display().to_string(),
+        Origin::File(file) => file.of(name),
         Origin::Flags | Origin::Environment => origin.option(name),
     };
     let names = OPTIONS.iter().map(|row| row.name).chain(NAMES.iter().map(|row| row.name));

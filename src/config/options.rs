@@ -92,6 +92,8 @@ pub struct RunOptions {
     pub working_directory: PathBuf,
     /// The output folder. Absolute.
     pub output: PathBuf,
+    /// Where results end up, when a command moves them there after the run.
+    pub results: Option<PathBuf>,
     /// Replace the results of another graph.
     pub overwrite: bool,
     /// When results are synced.
@@ -108,6 +110,8 @@ pub struct RunOptions {
     pub log: String,
     /// Folder for one log file per process.
     pub log_dir: Option<PathBuf>,
+    /// Folder for the logs of what tasks print.
+    pub task_logs: PathBuf,
     /// Worker processes of a local run.
     pub workers: Option<u32>,
     /// Threads of each worker.

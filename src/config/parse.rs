@@ -3,6 +3,7 @@
 use super::layer::{Layers, check};
 use super::table::{self, Kind};
 use super::{Bind, Bootstrap, Fsync, MemoryLimit, Progress, Rank0, RunOptions};
+use crate::task_log;
 use crate::user_error::UserError;
 use rdask_core::graph::TaskKind;
 use rdask_core::units::{parse_bytes, parse_duration_ns};
@@ -12,7 +13,7 @@ use serde::de::value::{Error as WordError, StrDeserializer};
 use std::path::Path;
 
 /// Options that are short names of settings.
-const SHORT_NAMES: [(&str, &str); 4] = [
+pub(super) const SHORT_NAMES: [(&str, &str); 4] = [
     ("retries", "scheduler.default-retries"),
     ("allowed-failures", "scheduler.allowed-failures"),
     ("worker-ttl", "scheduler.worker-ttl"),
@@ -22,9 +23,12 @@ const SHORT_NAMES: [(&str, &str); 4] = [
 /// The options that the layers make together.
 pub(super) fn options(layers: &Layers, directory: &Path) -> Result<RunOptions, UserError> {
     let path = |name| layers.text(name).map(|(text, _)| directory.join(text));
+    let output = path("output").unwrap_or_else(|| directory.join(default("output")));
     Ok(RunOptions {
         working_directory: directory.to_owned(),
-        output: path("output").unwrap_or_else(|| directory.join(default("output"))),
+        task_logs: path("log-dir").unwrap_or_else(|| output.join(task_log::FOLDER)),
+        output,
+        results: None,
         overwrite: switch(layers, "overwrite")?,
         fsync: choice::<Fsync>(layers, "fsync")?,
         json: switch(layers, "json")?,

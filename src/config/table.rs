@@ -201,19 +201,8 @@ pub(crate) const LATER: &[&str] = &[
 ];
 
 /// Commands that later versions bring.
-pub(crate) const LATER_COMMANDS: &[&str] = &[
-    "doctor",
-    "jobscript",
-    "serve",
-    "report",
-    "sweep",
-    "logs",
-    "simulate",
-    "replay",
-    "worker",
-    "setup",
-    "story",
-];
+pub(crate) const LATER_COMMANDS: &[&str] =
+    &["jobscript", "serve", "report", "simulate", "replay", "worker", "setup", "story"];
 
 /// The row of an option.
 pub(crate) fn find(name: &str) -> Option<&'static OptionRow> {

@@ -8,7 +8,7 @@ fn surroundings(folder: &Path) -> Surroundings {
     Surroundings {
         variables: BTreeMap::new(),
         user_file: Some(folder.join("user.toml")),
-        site_file: folder.join("site.toml"),
+        site_file: Some(folder.join("site.toml")),
         working_directory: folder.to_owned(),
     }
 }

@@ -1,4 +1,5 @@
-//! Running tasks: what a run is, how it is done, and the threads that do it.
+//! Running tasks: what a run is, how it is done, and the threads that do it. A kernel computes on the
+//! thread itself, a command is a process that the thread starts and waits for.
 //!
 //! ```text
 //!   worker shell ── Run ──▶ queue of a NUMA node ──▶ thread ── Outcome ──▶ worker shell
@@ -8,11 +9,14 @@
 //! A thread that ends a run reports it itself and takes the run that follows from it along, so that
 //! a busy thread is never woken. A kernel's panic becomes the task's error.
 
+mod command;
 mod pool;
 
+pub(crate) use command::{CommandRun, Control, Programs};
 pub(crate) use pool::{Bind, Note, Pool, PoolOptions, Seat, Submitter};
 
 use crate::kernels::{Context, Kernel};
+use command::Asked;
 use rdask_core::ids::{RunId, TaskId};
 use rdask_core::messages::TaskError;
 use rdask_store::{Activity, Sealed, Store};
@@ -30,8 +34,8 @@ pub(crate) struct Run {
     pub run_id: RunId,
     /// Runs that failed or died before.
     pub attempt: u32,
-    /// What to compute.
-    pub kernel: Arc<Kernel>,
+    /// What to do.
+    pub work: Work,
     /// Arguments in order.
     pub inputs: Vec<Sealed>,
     /// Slots it holds.
@@ -40,6 +44,15 @@ pub(crate) struct Run {
     pub timeout_ns: u64,
     /// For memory that must be waited for; smaller is served first.
     pub priority: u64,
+}
+
+/// What a run does.
+#[derive(Clone, Debug)]
+pub(crate) enum Work {
+    /// Computes here.
+    Kernel(Arc<Kernel>),
+    /// Runs a program.
+    Command(CommandRun),
 }
 
 /// How a run ended.
@@ -70,30 +83,42 @@ pub(crate) struct Surroundings {
     pub rank: i64,
     /// Folder that relative paths refer to.
     pub working_directory: Box<Path>,
+    /// What commands share.
+    pub programs: Programs,
 }
 
 /// Runs a task on the calling thread.
 pub(crate) fn execute(run: Run, around: &Surroundings, thread: u32) -> Outcome {
-    let Run { task, run_id, attempt, kernel, inputs, threads, timeout_ns, priority } = run;
-    let context = Context {
-        store: &around.store,
-        priority,
-        threads,
-        attempt,
-        rank: around.rank,
-        working_directory: &around.working_directory,
-    };
+    let Run { task, run_id, attempt, work, inputs, threads, timeout_ns, priority } = run;
     let activity = around.store.activity();
     let started = Instant::now();
-    let result = caught(|| kernel.run(&context, &inputs));
+    let result = caught(|| match &work {
+        Work::Kernel(kernel) => {
+            let context = Context {
+                store: &around.store,
+                priority,
+                threads,
+                attempt,
+                rank: around.rank,
+                working_directory: &around.working_directory,
+            };
+            kernel.run(&context, &inputs)
+        }
+        Work::Command(command) => {
+            let inputs = &*inputs;
+            let asked = Asked { task, run_id, attempt, inputs, threads, timeout_ns, priority };
+            command::run(command, &asked, around)
+        }
+    });
     let stopped = Instant::now();
     // The inputs' pins end before the scheduler hears of the result: it may free them at once.
     drop(inputs);
     let took = stopped.duration_since(started);
-    let result = if timeout_ns != 0 && took.as_nanos() > u128::from(timeout_ns) {
-        Err(timed_out(took.as_secs_f64(), timeout_ns))
-    } else {
-        result
+    // A kernel cannot be stopped, so its result comes too late; a program was killed in time.
+    let is_late = timeout_ns != 0 && took.as_nanos() > u128::from(timeout_ns);
+    let result = match work {
+        Work::Kernel(_) if is_late => Err(timed_out(took.as_secs_f64(), timeout_ns)),
+        Work::Kernel(_) | Work::Command(_) => result,
     };
     Outcome { task, run_id, result, thread, started, stopped, activity }
 }

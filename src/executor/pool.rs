@@ -1,7 +1,8 @@
 //! The worker's threads: pinned, one queue per NUMA node.
 //!
 //! The worker core hands out at most as many runs as there are slots, so queues stay short (bounded
-//! by the number of threads). An idle thread first looks for work for a short while, then sleeps:
+//! by the number of threads). A thread whose own queue is empty takes from another node's: far
+//! memory is better than an idle core. An idle thread first looks for work for a short while, then sleeps:
 //! waking a halted core costs more than a small task. It never does so when the machine has fewer
 //! cores than the worker has threads.
 
@@ -122,11 +123,16 @@ impl Submitter {
             .expect("a pool has at least one node");
         let mut queue = node.queue.lock().unwrap_or_else(PoisonError::into_inner);
         queue.push_back(run);
-        node.queued.store(queue.len(), Ordering::Release);
-        let asleep = node.asleep.load(Ordering::Acquire) > 0;
+        node.queued.store(queue.len(), Ordering::SeqCst);
         drop(queue);
-        if asleep {
-            node.wake.notify_one();
+        // A thread counts itself as asleep before its last look at the queues, and this comes after
+        // the push: one of the two sees the other.
+        std::sync::atomic::fence(Ordering::SeqCst);
+        let sleeps = |node: &&Node| node.asleep.load(Ordering::SeqCst) > 0;
+        if let Some(other) = std::iter::once(node).chain(&self.shared.nodes).find(sleeps) {
+            // With its lock taken it is in its sleep, not on the way there.
+            drop(other.queue.lock().unwrap_or_else(PoisonError::into_inner));
+            other.wake.notify_one();
         }
     }
 }
@@ -178,12 +184,8 @@ impl PoolShared {
         let until = Instant::now() + self.options.spin;
         while Instant::now() < until {
             for _ in 0..64 {
-                if node.queued.load(Ordering::Acquire) > 0 {
-                    let mut queue = node.queue.lock().unwrap_or_else(PoisonError::into_inner);
-                    if let Some(run) = queue.pop_front() {
-                        node.queued.store(queue.len(), Ordering::Release);
-                        return Some(run);
-                    }
+                if let Some(run) = node.take() {
+                    return Some(run);
                 }
                 std::hint::spin_loop();
             }
@@ -191,29 +193,49 @@ impl PoolShared {
         None
     }
 
+    /// Takes a run of its own node, else of another one, else sleeps until there is one.
     fn sleep(&self, node: &Node) -> Option<Run> {
-        let mut queue = node.queue.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
             if self.stopping.load(Ordering::Acquire) {
                 return None;
             }
-            if let Some(run) = queue.pop_front() {
-                node.queued.store(queue.len(), Ordering::Release);
-                return Some(run);
+            let run = std::iter::once(node).chain(&self.nodes).find_map(Node::take);
+            if run.is_some() {
+                return run;
             }
-            node.asleep.fetch_add(1, Ordering::AcqRel);
-            queue = node.wake.wait(queue).unwrap_or_else(PoisonError::into_inner);
-            node.asleep.fetch_sub(1, Ordering::AcqRel);
+            let queue = node.queue.lock().unwrap_or_else(PoisonError::into_inner);
+            node.asleep.fetch_add(1, Ordering::SeqCst);
+            std::sync::atomic::fence(Ordering::SeqCst);
+            let work = self.nodes.iter().any(|node| node.queued.load(Ordering::SeqCst) > 0);
+            if !work && !self.stopping.load(Ordering::Acquire) {
+                drop(node.wake.wait(queue).unwrap_or_else(PoisonError::into_inner));
+            }
+            node.asleep.fetch_sub(1, Ordering::SeqCst);
         }
+    }
+}
+
+impl Node {
+    /// The run that has waited longest. Looks at an empty queue without its lock.
+    fn take(&self) -> Option<Run> {
+        if self.queued.load(Ordering::Acquire) == 0 {
+            return None;
+        }
+        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        let run = queue.pop_front();
+        self.queued.store(queue.len(), Ordering::Release);
+        run
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::executor::{Programs, Work};
     use crate::kernels;
     use rdask_core::graph::Param;
     use rdask_core::ids::{RunId, TaskId};
+    use rdask_launcher::scratch::TaskFolder;
     use rdask_store::Store;
     use std::path::Path;
     use std::sync::mpsc::{Receiver, channel};
@@ -228,7 +250,7 @@ mod tests {
             task: TaskId(task),
             run_id: RunId(1),
             attempt: 0,
-            kernel: Arc::new(kernels::parse(kernel, &params, 0).unwrap()),
+            work: Work::Kernel(Arc::new(kernels::parse(kernel, &params, 0).unwrap())),
             inputs: Vec::new(),
             threads: 1,
             timeout_ns: 0,
@@ -241,8 +263,10 @@ mod tests {
         let options =
             PoolOptions { seats, spin: Duration::ZERO, bind: Box::new(|_| {}), note, report };
         let working_directory = Path::new(".").into();
-        Pool::start(options, Surroundings { store: Store::new(0), rank: 3, working_directory })
-            .unwrap()
+        let programs = Programs::new(TaskFolder::at("unused".into()));
+        let store = Store::new(0);
+        let around = Surroundings { store, rank: 3, working_directory, programs };
+        Pool::start(options, around).unwrap()
     }
 
     fn reporting(nodes: &[usize]) -> (Pool, Receiver<Outcome>) {
@@ -301,6 +325,50 @@ mod tests {
             (0..3).map(|_| outcomes.recv_timeout(PATIENCE).unwrap()).collect();
         let thread = seen[0].1;
         assert_eq!(seen, [(0, thread), (1, thread), (2, thread)]);
+    }
+
+    #[test]
+    fn an_idle_node_takes_what_waits_at_a_busy_one() {
+        // Each thread waits in its first run until it is let go; both nodes are busy when four more
+        // runs come, which then stand in one queue or two.
+        let gates: Vec<_> = (0..2).map(|_| channel::<()>()).collect();
+        let (open, closed): (Vec<_>, Vec<_>) = gates.into_iter().unzip();
+        let closed: Vec<_> = closed.into_iter().map(Mutex::new).collect();
+        let (began, begins) = channel();
+        let note = Box::new(move |thread: u32, run: Option<&Run>| {
+            if let Some(run) = run.filter(|run| run.task.0 < 2) {
+                began.send((run.task.0, thread)).unwrap();
+                closed[run.task.0 as usize].lock().unwrap().recv().unwrap();
+            }
+        });
+        let (sender, outcomes) = channel();
+        let report = Box::new(move |outcome: Outcome| {
+            sender.send((outcome.task.0, outcome.thread)).unwrap();
+            None
+        });
+        let pool = pool(&[0, 1], note, report);
+        let submitter = pool.submitter();
+        let mut at = [0; 2];
+        for task in 0..2 {
+            submitter.submit(run(task, "rank", &[]));
+            let (task, thread) = begins.recv_timeout(PATIENCE).unwrap();
+            at[task as usize] = thread;
+        }
+        assert_ne!(at[0], at[1]);
+        for first in 0..2 {
+            let waiting: Vec<u32> = (0..4).map(|n| 10 * (first + 1) + n).collect();
+            waiting.iter().for_each(|task| submitter.submit(run(*task, "rank", &[])));
+            open[first as usize].send(()).unwrap();
+            let thread = at[first as usize];
+            let seen = |_| outcomes.recv_timeout(PATIENCE).unwrap();
+            let mut ended: Vec<(u32, u32)> = (0..5).map(seen).collect();
+            if first == 0 {
+                // The other thread is still in its run: this one does all that waits, each once.
+                ended.sort_unstable();
+                let all = std::iter::once(first).chain(waiting);
+                assert_eq!(ended, all.map(|task| (task, thread)).collect::<Vec<_>>());
+            }
+        }
     }
 
     #[test]

@@ -25,10 +25,7 @@ pub(super) fn jacobi(plan: &Plan, weaver: &mut Weaver) -> Result<(), GenerateErr
     let zeros = full([square.block, square.block], 0.0);
     let mut plate = square.each(|i, j| weaver.add(format_args!("start-{i}-{j}"), &zeros, &[]));
     for step in 1..=plan.knobs[Knob::Steps] {
-        plate = square.each(|i, j| {
-            let halo = frame.halo(weaver, &plate, step, [i, j]);
-            frame.step(weaver, plate.at(i, j), halo, step, [i, j])
-        });
+        plate = square.each(|i, j| frame.step(weaver, &plate, step, [i, j]));
     }
     square.result(weaver, "plate", &plate);
     Ok(())
@@ -102,16 +99,11 @@ impl Frame {
         ]
     }
 
-    fn step(
-        &self,
-        weaver: &mut Weaver,
-        tile: TaskHandle,
-        [top, bottom, left, right]: [TaskHandle; 4],
-        step: u64,
-        [i, j]: [usize; 2],
-    ) -> TaskHandle {
+    /// The next state of a tile.
+    fn step(&self, weaver: &mut Weaver, plate: &Grid, step: u64, [i, j]: [usize; 2]) -> TaskHandle {
+        let [top, bottom, left, right] = self.halo(weaver, plate, step, [i, j]);
         let c = self.corner;
-        let nine = [c, top, c, left, tile, right, c, bottom, c];
+        let nine = [c, top, c, left, plate.at(i, j), right, c, bottom, c];
         let around = weaver.add(format_args!("block-{step}-{i}-{j}"), &self.surround, &nine);
         let mean = weaver.add(format_args!("stencil-{step}-{i}-{j}"), &self.mean, &[around]);
         weaver.add(format_args!("tile-{step}-{i}-{j}"), &self.inner, &[mean])
@@ -131,12 +123,7 @@ pub(super) fn transpose_sum(plan: &Plan, weaver: &mut Weaver) -> Result<(), Gene
         let added = weaver.add(format_args!("add-{i}-{j}"), &add, &inputs);
         weaver.add(format_args!("part-{i}-{j}"), &sum, &[added])
     });
-    let items = sums.into_tasks();
-    let mut left = items.len();
-    while left > ARITY {
-        left = left.div_ceil(ARITY);
-    }
-    weaver.reduce("sum", items, ARITY, sum_of, &sum_of(left));
+    weaver.reduce("sum", sums.into_tasks(), ARITY, |inputs, _| sum_of(inputs));
     Ok(())
 }
 

@@ -39,7 +39,7 @@ pub(super) fn bag(plan: &Plan, weaver: &mut Weaver) -> Result<(), GenerateError>
             sums.push(weaver.add(format_args!("part-{i}-{j}"), &work, &[pair]));
         }
     }
-    weaver.reduce("sum", sums, ARITY, |_| work.clone(), &work);
+    weaver.reduce("sum", sums, ARITY, |_, _| work.clone());
     Ok(())
 }
 
@@ -67,7 +67,7 @@ pub(super) fn groupby(plan: &Plan, weaver: &mut Weaver) -> Result<(), GenerateEr
         let chunks: Vec<TaskHandle> = each
             .map(|(at, window)| weaver.add(format_args!("{}", key(at)), &work, &[*window]))
             .collect();
-        weaver.reduce(name, chunks, ARITY, |_| work.clone(), &work)
+        weaver.reduce(name, chunks, ARITY, |_, _| work.clone())
     });
     weaver.add(format_args!("mean"), &work, &roots);
     weaver.add(format_args!("share"), &work, &roots);
@@ -107,6 +107,7 @@ pub(super) fn join(plan: &Plan, weaver: &mut Weaver) -> Result<(), GenerateError
 }
 
 /// One stage of a shuffle: partitions that differ in one digit exchange pieces.
+#[derive(Clone, Copy)]
 struct Stage {
     number: u32,
     /// Values of a digit.

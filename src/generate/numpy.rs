@@ -60,10 +60,12 @@ fn replayed(plan: &Plan, weaver: &mut Weaver, layout: &Layout) {
             let added = weaver.add(key, &parts, &inputs[..distinct]);
             row.push(weaver.add(format_args!("part-{i}-{j}"), &parts, &[added]));
         }
-        let mean = weaver.reduce(&format!("mean-{i}"), row, ARITY, |_| parts.clone(), &means);
+        let mean = weaver.reduce(&format!("mean-{i}"), row, ARITY, |_, is_root| {
+            if is_root { means.clone() } else { parts.clone() }
+        });
         sums.push(weaver.add(format_args!("rowsum-{i}"), &one, &[mean]));
     }
-    weaver.reduce("sum", sums, ARITY, |_| one.clone(), &one);
+    weaver.reduce("sum", sums, ARITY, |_, _| one.clone());
 }
 
 fn real(plan: &Plan, weaver: &mut Weaver, layout: &Layout) {
@@ -85,28 +87,19 @@ fn real(plan: &Plan, weaver: &mut Weaver, layout: &Layout) {
             let even = weaver.add(format_args!("slice-{i}-{j}"), &even_rows, &[y]);
             row.push(weaver.add(format_args!("part-{i}-{j}"), &row_sum, &[even]));
         }
-        let left = left_for_root(row.len());
-        let root = map(&format!("({}) / {columns}", sum_of(left)));
-        let mean =
-            weaver.reduce(&format!("mean-{i}"), row, ARITY, |count| map(&sum_of(count)), &root);
+        let mean = weaver.reduce(&format!("mean-{i}"), row, ARITY, |inputs, is_root| {
+            let sum = sum_of(inputs);
+            map(&if is_root { format!("({sum}) / {columns}") } else { sum })
+        });
         sums.push(weaver.add(format_args!("rowsum-{i}"), &kernel("sum"), &[mean]));
     }
-    let root = map(&sum_of(left_for_root(sums.len())));
-    weaver.reduce("sum", sums, ARITY, |count| map(&sum_of(count)), &root);
+    weaver.reduce("sum", sums, ARITY, |inputs, _| map(&sum_of(inputs)));
 }
 
 /// `a + b + c` for three inputs.
 fn sum_of(inputs: usize) -> String {
     let names: Vec<&str> = ["a", "b", "c", "d"].into_iter().take(inputs).collect();
     names.join(" + ")
-}
-
-/// How many tasks the root of a reduction reads.
-fn left_for_root(mut items: usize) -> usize {
-    while items > ARITY {
-        items = items.div_ceil(ARITY);
-    }
-    items
 }
 
 /// Every second row, from the first or the second of the block.

@@ -19,6 +19,20 @@ const LEVELS: u64 = 64;
 trait Reads: Fn(&Shape, u64, u64, &mut Vec<u64>) {}
 impl<F: Fn(&Shape, u64, u64, &mut Vec<u64>)> Reads for F {}
 
+/// What a pattern is besides what its points read.
+struct Pattern {
+    /// Begins every key.
+    name: &'static str,
+    active: fn(&Shape, u64) -> (u64, u64),
+    /// At most so many reads of a point.
+    degree: u64,
+}
+
+/// A pattern with every point in every step.
+const fn full(name: &'static str, degree: u64) -> Pattern {
+    Pattern { name, active: all, degree }
+}
+
 /// Sizes of a pattern.
 struct Shape {
     width: u64,
@@ -35,28 +49,28 @@ const fn all(shape: &Shape, _step: u64) -> (u64, u64) {
 }
 
 pub(super) fn trivial(plan: &Plan, weaver: &mut Weaver) -> Result<(), GenerateError> {
-    build(plan, weaver, "trivial", all, 0, |_, _, _, _| {})
+    build(plan, weaver, &full("trivial", 0), |_, _, _, _| {})
 }
 
 pub(super) fn no_comm(plan: &Plan, weaver: &mut Weaver) -> Result<(), GenerateError> {
-    build(plan, weaver, "no-comm", all, 1, |_, _, p, reads| reads.push(p))
+    build(plan, weaver, &full("no-comm", 1), |_, _, p, reads| reads.push(p))
 }
 
 pub(super) fn stencil_1d(plan: &Plan, weaver: &mut Weaver) -> Result<(), GenerateError> {
-    build(plan, weaver, "stencil", all, 3, |_, _, p, reads| {
+    build(plan, weaver, &full("stencil", 3), |_, _, p, reads| {
         reads.extend(p.saturating_sub(1)..=p + 1);
     })
 }
 
 pub(super) fn stencil_1d_periodic(plan: &Plan, weaver: &mut Weaver) -> Result<(), GenerateError> {
-    build(plan, weaver, "periodic", all, 3, |shape, _, p, reads| {
+    build(plan, weaver, &full("periodic", 3), |shape, _, p, reads| {
         let width = shape.width;
         reads.extend([(p + width - 1) % width, p, (p + 1) % width]);
     })
 }
 
 pub(super) fn fft(plan: &Plan, weaver: &mut Weaver) -> Result<(), GenerateError> {
-    build(plan, weaver, "fft", all, 3, |shape, t, p, reads| {
+    build(plan, weaver, &full("fft", 3), |shape, t, p, reads| {
         let rounds = u64::from(shape.width.next_power_of_two().trailing_zeros());
         let far = 1 << (t - 1).checked_rem(rounds).unwrap_or(0);
         reads.extend(p.checked_sub(far));
@@ -66,14 +80,14 @@ pub(super) fn fft(plan: &Plan, weaver: &mut Weaver) -> Result<(), GenerateError>
 
 pub(super) fn nearest(plan: &Plan, weaver: &mut Weaver) -> Result<(), GenerateError> {
     let radix = plan.knobs[Knob::Radix];
-    build(plan, weaver, "nearest", all, radix, |shape, _, p, reads| {
+    build(plan, weaver, &full("nearest", radix), |shape, _, p, reads| {
         reads.extend(neighbours(shape.radix, p).take_while(|q| *q < shape.width));
     })
 }
 
 pub(super) fn spread(plan: &Plan, weaver: &mut Weaver) -> Result<(), GenerateError> {
     let radix = plan.knobs[Knob::Radix];
-    build(plan, weaver, "spread", all, radix, |shape, t, p, reads| {
+    build(plan, weaver, &full("spread", radix), |shape, t, p, reads| {
         let turn = t % shape.period;
         reads.extend((0..shape.radix).map(|i| {
             let shift = if i == 0 { 0 } else { turn };
@@ -84,7 +98,7 @@ pub(super) fn spread(plan: &Plan, weaver: &mut Weaver) -> Result<(), GenerateErr
 
 pub(super) fn random_nearest(plan: &Plan, weaver: &mut Weaver) -> Result<(), GenerateError> {
     let (radix, fraction, seed) = (plan.knobs[Knob::Radix], plan.knobs[Knob::Fraction], plan.seed);
-    build(plan, weaver, "random", all, radix, |shape, t, p, reads| {
+    build(plan, weaver, &full("random", radix), |shape, t, p, reads| {
         let turn = t % shape.period;
         let near = neighbours(shape.radix, p).take_while(|q| *q < shape.width);
         reads.extend(near.filter(|q| {
@@ -96,7 +110,7 @@ pub(super) fn random_nearest(plan: &Plan, weaver: &mut Weaver) -> Result<(), Gen
 
 pub(super) fn all_to_all(plan: &Plan, weaver: &mut Weaver) -> Result<(), GenerateError> {
     let width = plan.knobs[Knob::Width];
-    build(plan, weaver, "all", all, width, |shape, _, _, reads| reads.extend(0..shape.width))
+    build(plan, weaver, &full("all", width), |shape, _, _, reads| reads.extend(0..shape.width))
 }
 
 pub(super) fn dom(plan: &Plan, weaver: &mut Weaver) -> Result<(), GenerateError> {
@@ -104,7 +118,7 @@ pub(super) fn dom(plan: &Plan, weaver: &mut Weaver) -> Result<(), GenerateError>
         let width = shape.width.min(t + 1).min(shape.steps - t);
         ((t + shape.width).saturating_sub(shape.steps), width)
     };
-    build(plan, weaver, "dom", diagonal, 2, |_, _, p, reads| {
+    build(plan, weaver, &Pattern { name: "dom", active: diagonal, degree: 2 }, |_, _, p, reads| {
         reads.extend(p.saturating_sub(1)..=p);
     })
 }
@@ -114,7 +128,9 @@ pub(super) fn tree(plan: &Plan, weaver: &mut Weaver) -> Result<(), GenerateError
         let points = u32::try_from(t).ok().and_then(|t| 1_u64.checked_shl(t));
         (0, points.map_or(shape.width, |points| points.min(shape.width)))
     };
-    build(plan, weaver, "tree", growing, 1, |_, _, p, reads| reads.push(p / 2))
+    build(plan, weaver, &Pattern { name: "tree", active: growing, degree: 1 }, |_, _, p, reads| {
+        reads.push(p / 2);
+    })
 }
 
 /// The interval of the k nearest points, not clipped at its upper end; without k it is empty.
@@ -130,13 +146,11 @@ fn hash(seed: u64, words: [u64; 4]) -> u64 {
     xxh3_64_with_seed(words.map(u64::to_le_bytes).as_flattened(), seed)
 }
 
-/// Builds `--graphs` patterns side by side. `degree`: at most so many reads of a point.
+/// Builds `--graphs` patterns side by side.
 fn build(
     plan: &Plan,
     weaver: &mut Weaver,
-    name: &str,
-    active: fn(&Shape, u64) -> (u64, u64),
-    degree: u64,
+    pattern: &Pattern,
     reads: impl Reads,
 ) -> Result<(), GenerateError> {
     let shape = Shape {
@@ -144,13 +158,14 @@ fn build(
         steps: plan.knobs[Knob::Steps],
         radix: plan.knobs[Knob::Radix],
         period: plan.knobs[Knob::Period],
-        active,
+        active: pattern.active,
     };
     let graphs = plan.knobs[Knob::Graphs];
     let tasks = u128::from(shape.width) * u128::from(shape.steps) * u128::from(graphs);
-    weaver.expect(tasks, tasks.saturating_mul(degree.into()))?;
+    weaver.expect(tasks, tasks.saturating_mul(pattern.degree.into()))?;
     let work = PointWork::new(plan)?;
     for graph in 0..graphs {
+        let name = pattern.name;
         let name = if graphs == 1 { name.to_owned() } else { format!("{name}-g{graph}") };
         weave(weaver, &shape, &name, &reads, |t, p, inputs| work.of(graph, t, p, inputs));
     }

@@ -49,18 +49,17 @@ impl Weaver {
     }
 
     /// Adds a reduction of at most `arity` tasks at a time; one that is left alone at the end of a
-    /// level goes on as it is. `spec` gives the work of a task with so many inputs, and `root` that
-    /// of the last one.
+    /// level goes on as it is. `spec` gives the work of a task with so many inputs, and is told
+    /// whether it is the last one.
     pub(super) fn reduce(
         &mut self,
         name: &str,
         mut items: Vec<TaskHandle>,
         arity: usize,
-        spec: impl Fn(usize) -> RunSpec,
-        root: &RunSpec,
+        spec: impl Fn(usize, bool) -> RunSpec,
     ) -> TaskHandle {
         let mut level = 0;
-        let whole = spec(arity);
+        let whole = spec(arity, false);
         while items.len() > arity {
             let mut next = Vec::with_capacity(items.len() / arity + 1);
             for (at, group) in items.chunks(arity).enumerate() {
@@ -68,13 +67,13 @@ impl Weaver {
                 next.push(match group {
                     [single] => *single,
                     group if group.len() == arity => self.add(key, &whole, group),
-                    group => self.add(key, &spec(group.len()), group),
+                    group => self.add(key, &spec(group.len(), false), group),
                 });
             }
             items = next;
             level += 1;
         }
-        self.add(format_args!("{name}"), root, &items)
+        self.add(format_args!("{name}"), &spec(items.len(), true), &items)
     }
 
     /// Makes an array of tiles a result; tiles in C order.

@@ -11,6 +11,7 @@
 //! anything is allocated for it. docs/graph-format.md describes every byte; a test holds it to this
 //! code.
 
+mod command;
 mod layout;
 mod methods;
 mod reader;

@@ -6,6 +6,7 @@
 //! The types here belong to the file format: the core's may change without it.
 
 use super::FileFault;
+use super::command::{COMMAND, FileCommand};
 use super::layout::{ALIGNMENT, Section};
 use rdask_core::graph::{ArrayOutput, Attributes, MAX_PARAM_DEPTH, Param, Params, RunSpec};
 use rdask_core::ids::TaskId;
@@ -63,6 +64,10 @@ impl SpecWriter {
             }
             RunSpec::Plugin { path, symbol, params } => {
                 FileSpec::Plugin { path, symbol, params: self.fields(params) }
+            }
+            // A choice is its number followed by what belongs to it.
+            RunSpec::Command(command) => {
+                return encode((COMMAND, FileCommand::of(command)), &mut self.specs);
             }
         };
         encode(spec, &mut self.specs);
@@ -193,6 +198,10 @@ impl<'de> Visitor<'de> for SpecSeed<'_, '_> {
         match kind {
             0 => content.struct_variant(&["name", "params"], KernelVisitor { blobs }),
             1 => content.struct_variant(&["path", "symbol", "params"], PluginVisitor { blobs }),
+            COMMAND => {
+                let command: FileCommand<'_> = content.newtype_variant()?;
+                Ok(RunSpec::command(command.into_spec()))
+            }
             _ => Err(de::Error::custom(format!("run specs of kind {kind} are not known"))),
         }
     }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::graph_samples::{any_graph, full};
-use crate::{Fault, Graph, GraphBuilder, RunSpec};
+use crate::{Capture, CommandSpec, Fault, Graph, GraphBuilder, RunSpec};
 use proptest::prelude::*;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -412,6 +412,33 @@ fn the_document_shows_the_bytes_that_are_written() {
     graph.add("total", spec, &[x]);
     let graph = graph.build().unwrap();
     assert_eq!(bytes_of(&graph), bytes);
+    assert_eq!(read_from(bytes.as_slice()).unwrap(), graph);
+}
+
+#[test]
+fn commands_stand_in_the_file_as_the_document_says() {
+    // Choice 3; one word "ls"; no variables; no stdin; no files; nothing captured.
+    let plain = b"\x03\x01\x02ls\x00\x00\x00\x00";
+    // Two words; one variable; stdin is input 1; one file from input 300; a captured file.
+    let full = b"\x03\x02\x01a\x01b\x01\x01A\x01v\x01\x01\x01\x01f\xfb\x2c\x01\x02\x01r";
+    let mut graph = GraphBuilder::new();
+    let command = |words: &[&str]| CommandSpec {
+        argv: words.iter().map(|word| (*word).to_owned()).collect(),
+        ..CommandSpec::default()
+    };
+    let all = CommandSpec {
+        env: vec![("A".into(), "v".into())],
+        stdin: Some(1),
+        files: vec![("f".into(), 300)],
+        capture: Capture::File("r".into()),
+        ..command(&["a", "b"])
+    };
+    graph.add("x", RunSpec::command(command(&["ls"])), &[]);
+    graph.add("y", RunSpec::command(all), &[]);
+    let graph = graph.build().unwrap();
+    let bytes = bytes_of(&graph);
+    let expected = [&plain[..], full].concat();
+    assert!(bytes.windows(expected.len()).any(|part| part == expected), "{bytes:x?}");
     assert_eq!(read_from(bytes.as_slice()).unwrap(), graph);
 }
 

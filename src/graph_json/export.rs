@@ -1,5 +1,6 @@
 //! Graph to JSON text, one task a line.
 
+use super::command::CommandJson;
 use super::compact_object;
 use super::decimal::write_scaled;
 use super::import::{RESOURCE_DIGITS, SECOND_DIGITS};
@@ -90,6 +91,7 @@ impl serde_json::ser::Formatter for Spaced {
 fn write_task(graph: &Graph, task: TaskId, out: &mut impl Write) -> io::Result<()> {
     out.write_all(b"{\"key\": ")?;
     json(graph.key(task), out)?;
+    out.write_all(b", \"run\": ")?;
     write_run(graph.spec(task), out)?;
     let inputs = graph.inputs.row(task);
     if !inputs.is_empty() {
@@ -104,20 +106,22 @@ fn write_task(graph: &Graph, task: TaskId, out: &mut impl Write) -> io::Result<(
 fn write_run(spec: &RunSpec, out: &mut impl Write) -> io::Result<()> {
     match spec {
         RunSpec::Kernel { name, params } => {
-            out.write_all(b", \"run\": {\"kernel\": ")?;
+            out.write_all(b"{\"kernel\": ")?;
             json(name, out)?;
             for (name, value) in params {
                 field(name, &ToJson(value), out)?;
             }
+            out.write_all(b"}")
         }
         RunSpec::Plugin { path, symbol, params } => {
-            out.write_all(b", \"run\": {\"plugin\": ")?;
+            out.write_all(b"{\"plugin\": ")?;
             json(path, out)?;
             field("symbol", symbol, out)?;
             field("params", &ObjectToJson(params), out)?;
+            out.write_all(b"}")
         }
+        RunSpec::Command(command) => json(&CommandJson(command), out),
     }
-    out.write_all(b"}")
 }
 
 fn field(name: &str, value: &impl Serialize, out: &mut impl Write) -> io::Result<()> {

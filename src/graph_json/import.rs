@@ -34,7 +34,7 @@ const TASK_FIELDS: [&str; 13] = [
     "timeout",
 ];
 /// Kinds of tasks that the form knows and this program does not run.
-const OTHER_KINDS: [&str; 2] = ["python", "command"];
+const OTHER_KINDS: [&str; 1] = ["python"];
 /// Digits behind the point of resource amounts and of seconds that are kept.
 pub(super) const RESOURCE_DIGITS: u32 = 6;
 pub(super) const SECOND_DIGITS: u32 = 9;
@@ -361,11 +361,15 @@ impl<'a> Importer<'a> {
                 .ok();
         }
         let names = || run.params.iter().map(|(name, _)| name.as_str());
+        if names().any(|name| name == "command") {
+            return super::command::import(self, &path(), raw);
+        }
         let other = OTHER_KINDS.into_iter().find(|kind| names().any(|name| name == *kind));
         let (problem, help) = match other {
             Some(kind) => (
                 format!("tasks of the kind '{kind}' are not supported"),
-                "this rdask-hpc runs {\"kernel\": NAME, ...} and {\"plugin\": PATH, ...}"
+                "this rdask-hpc runs {\"kernel\": NAME, ...}, {\"plugin\": PATH, ...} and \
+                 {\"command\": [...]}"
                     .to_owned(),
             ),
             None => (

@@ -9,6 +9,7 @@
 //! ignored: a field that is not known is a fault. `import(export(g)) == g` for every checked graph.
 
 mod arrays;
+mod command;
 mod decimal;
 mod export;
 mod import;

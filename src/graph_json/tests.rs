@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::graph_samples::{any_graph, full};
-use crate::{Attributes, Fault, Graph, Outputs, Param};
+use crate::{Attributes, Capture, CommandSpec, Fault, Graph, Outputs, Param, RunSpec};
 use proptest::prelude::*;
 use rdask_core::ids::TaskId;
 
@@ -178,16 +178,12 @@ fn mistyped_fields_are_faults_with_their_place() {
 }
 
 #[test]
-fn what_a_task_runs_must_be_a_kernel_or_a_plugin() {
+fn what_a_task_runs_must_be_known() {
     let cases = [
         (r#""run": {"plugin": "x.so"}"#, "the field 'symbol' is missing"),
         (r#""run": {"plugin": "x", "symbol": "f", "parms": {}}"#, "a plugin has no field 'parms'"),
         (r#""run": {"plugin": "x", "symbol": "f", "n": 1}"#, "a plugin has no field 'n'"),
         (r#""run": {"python": "gASV"}"#, "tasks of the kind 'python' are not supported"),
-        (
-            r#""run": {"command": ["ls"], "env": {}}"#,
-            "tasks of the kind 'command' are not supported",
-        ),
         (r#""run": {"kernal": "sum"}"#, "the field 'kernel' is missing"),
         (r#""run": {}"#, "the field 'kernel' is missing"),
         (r#""run": {"kernel": ""}"#, "the kernel has no name"),
@@ -224,6 +220,69 @@ fn what_a_task_runs_must_be_a_kernel_or_a_plugin() {
         fault(&one_task(r#""run": {"kernel": "k", "p": 1, "p": 2}"#)).0,
         "the parameter 'p' is given twice (task 'x')"
     );
+}
+
+#[test]
+fn commands_are_read_field_by_field_and_written_without_empty_ones() {
+    let run = r#"{"command": ["sh", "-c", "x y"], "env": {"A": "1", "B": ""}, "stdin": 1, \
+                 "files": {"d/a": 0}, "capture": "out.bin"}"#;
+    let run = run.replace("\\\n                 ", "");
+    let text = format!(
+        r#"{{"version": 1, "tasks": [
+ {{"key": "a", "run": {{"command": ["true"]}}}},
+ {{"key": "b", "run": {{"command": ["cat"], "stdin": 0, "capture": "stdout"}}, "deps": ["a"]}},
+ {{"key": "c", "run": {run}, "deps": ["a", "b"]}}]}}"#
+    );
+    let graph = import(&text).unwrap();
+    let command = |task: u32| match graph.spec(TaskId(task)) {
+        RunSpec::Command(command) => (**command).clone(),
+        other => panic!("{other:?}"),
+    };
+    let plain = |word: &str| CommandSpec { argv: vec![word.into()], ..CommandSpec::default() };
+    assert_eq!(command(0), plain("true"));
+    let cat = CommandSpec { stdin: Some(0), capture: Capture::Stdout, ..plain("cat") };
+    assert_eq!(command(1), cat);
+    let all = CommandSpec {
+        argv: ["sh", "-c", "x y"].map(Into::into).into(),
+        env: [("A", "1"), ("B", "")].map(|(name, value)| (name.into(), value.into())).into(),
+        stdin: Some(1),
+        files: vec![("d/a".into(), 0)],
+        capture: Capture::File("out.bin".into()),
+    };
+    assert_eq!(command(2), all);
+    let written = text_of(&graph);
+    assert!(written.contains(r#""run": {"command": ["true"]}}"#), "{written}");
+    assert!(written.contains(&run), "{written}");
+}
+
+#[test]
+fn wrong_commands_are_faults_with_their_place() {
+    let cases = [
+        (r#"{"command": "ls"}"#, "expected a list, found string \"ls\" (tasks[0].run.command, "),
+        (r#"{"command": [1]}"#, "expected a string, found integer 1 (tasks[0].run.command, "),
+        (r#"{"command": ["x"], "evn": {}}"#, "unknown field 'evn' (tasks[0].run.evn, "),
+        (
+            r#"{"command": ["x"], "env": {"A": 1}}"#,
+            "expected a string, found integer 1 (tasks[0].run.env, ",
+        ),
+        (r#"{"command": ["x"], "stdin": -1}"#, "expected a whole number from 0 to 4294967295, "),
+        (
+            r#"{"command": ["x"], "files": {"a": "b"}}"#,
+            "expected a whole number from 0 to 4294967295, ",
+        ),
+        (
+            r#"{"command": ["x"], "capture": null}"#,
+            "expected a string, found null (tasks[0].run.capture, ",
+        ),
+        (
+            r#"{"command": ["x"], "command": ["y"]}"#,
+            "the field 'command' stands twice (tasks[0].run.command, ",
+        ),
+    ];
+    for (run, expected) in cases {
+        let (line, _) = fault(&one_task(&format!(r#""run": {run}"#)));
+        assert!(line.starts_with(expected), "{run}: {line}");
+    }
 }
 
 #[test]

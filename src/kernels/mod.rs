@@ -12,6 +12,7 @@ mod fault;
 mod io;
 mod linalg;
 mod npy;
+mod numeric;
 mod order;
 mod parallel;
 mod params;
@@ -24,19 +25,22 @@ mod random;
 mod reduce;
 mod scalar;
 mod shape;
+mod signal;
 mod simd;
+mod stencil;
 mod strided;
 mod table;
 mod testing;
 mod time;
 mod widened;
 
+pub(crate) use npy::header_bytes as npy_header;
 pub use plugin_file::PluginFault;
 
 use array::{input_name, text};
 use plugin::Plugin;
 use plugin_file::PluginChecker;
-use rdask_core::graph::{Params, RunSpec, quoted};
+use rdask_core::graph::{CommandFault, Params, RunSpec, quoted};
 use rdask_core::messages::TaskError;
 use rdask_store::{Header, Sealed, Store};
 use std::fmt;
@@ -99,6 +103,9 @@ pub enum SpecError {
         /// What is wrong and what is expected; for expressions with the place.
         problem: String,
     },
+    /// A command that no system can run.
+    #[error(transparent)]
+    Command(#[from] CommandFault),
     /// The kernel takes another number of inputs.
     #[error("kernel '{kernel}' takes {expected}, not {given} inputs")]
     WrongInputCount {
@@ -141,15 +148,18 @@ pub fn parse(name: &str, params: &Params, inputs: usize) -> Result<Kernel, SpecE
 
 /// What a run spec runs, with checked parameters. Nothing of a plugin is opened before it runs.
 ///
+/// None for a command, which is no kernel and runs in a process of its own.
+///
 /// # Errors
-/// The first fault of a kernel.
-pub fn of_spec(spec: &RunSpec, inputs: usize) -> Result<Kernel, SpecError> {
+/// The first fault of a kernel or a command.
+pub fn of_spec(spec: &RunSpec, inputs: usize) -> Result<Option<Kernel>, SpecError> {
     match spec {
-        RunSpec::Kernel { name, params } => parse(name, params, inputs),
+        RunSpec::Kernel { name, params } => parse(name, params, inputs).map(Some),
+        RunSpec::Command(command) => Ok(command.check(inputs).map(|()| None)?),
         RunSpec::Plugin { path, symbol, params } => {
             let plugin = Plugin::new(path, symbol, params);
             let operation: Operation = Box::new(move |context, inputs| plugin.run(context, inputs));
-            Ok(Kernel { name: "plugin", operation })
+            Ok(Some(Kernel { name: "plugin", operation }))
         }
     }
 }
@@ -174,6 +184,7 @@ impl Checker {
     pub fn check(&mut self, spec: &RunSpec, inputs: usize) -> Result<(), SpecError> {
         match spec {
             RunSpec::Kernel { name, params } => parse(name, params, inputs).map(drop),
+            RunSpec::Command(command) => Ok(command.check(inputs)?),
             RunSpec::Plugin { path, symbol, .. } => self
                 .plugins
                 .check(path, symbol)

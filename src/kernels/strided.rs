@@ -1,14 +1,10 @@
 //! Copies elements between layouts: every reordering kernel is one `gather`.
 //!
 //! A layout is a start and a stride for each axis of the result, in elements. Axes are merged where
-//! they can be, runs are copied whole, and a transposition goes tile by tile, so that both sides
-//! stay in the cache.
+//! they can be, runs are copied whole, and a transposition goes in panels of squares, so that each
+//! line of the cache is read once.
 
 use bytemuck::Pod;
-
-/// Side of a square tile in a transposition, elements: two tiles of 16 bytes fit the first-level
-/// cache.
-const TILE: usize = 32;
 
 /// Where the elements of a result stand in a source.
 #[derive(Clone, Debug)]
@@ -141,32 +137,51 @@ struct Plane {
     write_stride: usize,
 }
 
+/// Side of the squares that go through registers.
+const SIDE: usize = 8;
+/// What is read of each source line at a time: one line of the cache.
+const LINE_BYTES: usize = 64;
+
 impl Plane {
+    /// Goes over panels of a few rows of the result, each along all columns: rows are written as
+    /// streams, and each cache line of the source is read once.
     fn copy<T: Pod>(self, source: &[T], out: &mut [T]) {
-        for column in (0..self.columns).step_by(TILE) {
-            let width = TILE.min(self.columns - column);
-            for row in (0..self.rows).step_by(TILE) {
-                let height = TILE.min(self.rows - row);
-                self.tile(source, out, [row, column], [height, width]);
-            }
+        let height = (LINE_BYTES / size_of::<T>()).max(SIDE);
+        for row in (0..self.rows).step_by(height) {
+            self.panel(source, out, row, height.min(self.rows - row));
         }
     }
 
-    fn tile<T: Pod>(self, source: &[T], out: &mut [T], corner: [usize; 2], size: [usize; 2]) {
-        let ([row, column], [height, width]) = (corner, size);
-        // Every source row of the tile is sliced once, so the inner loop checks no bounds.
-        let mut lines: [&[T]; TILE] = [&[]; TILE];
-        for (offset, line) in lines[..width].iter_mut().enumerate() {
-            let start = self.from as isize + (column + offset) as isize * self.read_stride;
-            let start = start as usize + row;
-            *line = &source[start..start + height];
-        }
-        for r in 0..height {
-            let start = self.to + (row + r) * self.write_stride + column;
-            for (value, line) in out[start..start + width].iter_mut().zip(&lines) {
-                *value = line[r];
+    fn panel<T: Pod>(self, source: &[T], out: &mut [T], row: usize, height: usize) {
+        let line = |column: usize| {
+            let start = self.from as isize + column as isize * self.read_stride;
+            &source[start as usize + row..start as usize + row + height]
+        };
+        let squares = height / SIDE * SIDE;
+        let whole = if squares == 0 { 0 } else { self.columns / SIDE * SIDE };
+        for column in (0..whole).step_by(SIDE) {
+            let lines: [&[T]; SIDE] = std::array::from_fn(|offset| line(column + offset));
+            for r in (0..squares).step_by(SIDE) {
+                let start = self.to + (row + r) * self.write_stride + column;
+                square(&lines, r, &mut out[start..], self.write_stride);
             }
         }
+        for column in 0..self.columns {
+            let done = if column < whole { squares } else { 0 };
+            for (r, value) in line(column).iter().enumerate().skip(done) {
+                out[self.to + (row + r) * self.write_stride + column] = *value;
+            }
+        }
+    }
+}
+
+/// Transposes the square that begins at index `first` of each line.
+#[inline(always)]
+fn square<T: Pod>(lines: &[&[T]; SIDE], first: usize, out: &mut [T], stride: usize) {
+    let parts: [&[T]; SIDE] = std::array::from_fn(|column| &lines[column][first..first + SIDE]);
+    for r in 0..SIDE {
+        let row: [T; SIDE] = std::array::from_fn(|column| parts[column][r]);
+        out[r * stride..r * stride + SIDE].copy_from_slice(&row);
     }
 }
 

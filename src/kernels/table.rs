@@ -8,7 +8,9 @@ use super::array::View;
 use super::fault::{Outcome, type_error};
 use super::params::{Read, Reader};
 use super::{Context, SpecError};
-use super::{cast, create, elementwise, io, linalg, order, random, reduce, shape, testing};
+use super::{
+    cast, create, elementwise, io, linalg, order, random, reduce, shape, signal, stencil, testing,
+};
 use rdask_core::graph::Params;
 use rdask_core::messages::TaskError;
 use rdask_core::nearest::nearest;
@@ -25,6 +27,8 @@ const GROUPS: &[&[Entry]] = &[
     reduce::KERNELS,
     order::KERNELS,
     linalg::KERNELS,
+    stencil::KERNELS,
+    signal::KERNELS,
     testing::KERNELS,
 ];
 

@@ -3,6 +3,7 @@
 //! Each line begins with who speaks and is written with one call, so that lines of several
 //! processes on one terminal stay whole.
 
+use super::forward::{Forward, takes};
 use crate::user_error::UserError;
 use std::fmt;
 use std::fs::File;
@@ -10,6 +11,7 @@ use std::io::IsTerminal;
 use std::path::Path;
 use std::sync::Mutex;
 use tracing::{Event, Subscriber};
+use tracing_subscriber::filter::{FilterExt, dynamic_filter_fn};
 use tracing_subscriber::fmt::format::{Format, Writer};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::layer::SubscriberExt;
@@ -26,7 +28,8 @@ pub fn init(filter: &str, who: &str, name: &str, folder: Option<&Path>) -> Resul
     let stderr = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
         .event_format(Prefixed::new(who, std::io::stderr().is_terminal()))
-        .with_filter(parse(filter)?);
+        .with_filter(parse(filter)?.and(dynamic_filter_fn(|metadata, _| !takes(metadata))));
+    let forward = Forward.with_filter(parse(filter)?);
     let file = match folder {
         None => None,
         Some(folder) => Some(
@@ -39,6 +42,7 @@ pub fn init(filter: &str, who: &str, name: &str, folder: Option<&Path>) -> Resul
     };
     tracing_subscriber::registry()
         .with(stderr)
+        .with(forward)
         .with(file)
         .try_init()
         .map_err(|error| UserError::new("the log cannot be started", error.to_string()))

@@ -116,6 +116,7 @@ mod tests {
     use super::super::manifest::{Entry, GraphEntry};
     use super::super::summary::Summary;
     use super::*;
+    use crate::output::tests::names;
 
     fn manifest(hash: u64, files: &[&str]) -> Manifest {
         let entry = |file: &&str| Entry::File {
@@ -137,15 +138,6 @@ mod tests {
             outputs: files.iter().map(|file| ((*file).to_owned(), entry(file))).collect(),
             run: Summary::default(),
         }
-    }
-
-    fn names(folder: &Path) -> Vec<String> {
-        let mut names: Vec<String> = std::fs::read_dir(folder)
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .collect();
-        names.sort();
-        names
     }
 
     #[test]

@@ -29,3 +29,15 @@ pub use scheduler_file::{SchedulerFile, SchedulerFileError, WorkerEntry};
 pub use summary::{BytesMoved, Summary};
 pub use verdict::{forget_verdict, write_verdict};
 pub use whole::{Unfinished, in_words};
+
+#[cfg(test)]
+mod tests {
+    /// Names of the files in a folder, sorted.
+    pub(super) fn names(folder: &std::path::Path) -> Vec<String> {
+        let entries = std::fs::read_dir(folder).unwrap();
+        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let mut names: Vec<String> = names.collect();
+        names.sort();
+        names
+    }
+}

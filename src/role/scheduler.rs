@@ -150,6 +150,7 @@ fn options(start: &Start, request: &Request) -> anyhow::Result<SchedulerOptions>
         startup_timeout: Duration::from_nanos(run.startup_timeout_ns),
         delivery: Delivery::Folder(FolderOptions {
             path: run.output.clone(),
+            results: run.results.clone().unwrap_or_else(|| run.output.clone()),
             overwrite: run.overwrite,
             fsync: run.fsync,
         }),

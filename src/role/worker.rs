@@ -2,18 +2,21 @@
 
 use super::{Request, endpoint, runtime, server_id};
 use crate::clock::Clock;
-use crate::executor::{Note, Run, Seat};
+use crate::executor::{Note, Programs, Run, Seat};
 use crate::scheduler::Inbox;
+use crate::task_log::TaskLog;
 use crate::worker::{Worker, WorkerSetup};
 use anyhow::Context;
 use rdask_core::config::Config;
 use rdask_core::messages::WorkerRegistration;
 use rdask_launcher::control::{ChildEnd, FromSupervisor, Start};
 use rdask_launcher::roles::WorkerSlot;
+use rdask_launcher::scratch::TaskFolder;
 use rdask_launcher::spawn::ExecutingPage;
 use rdask_store::Store;
 use rdask_transport::{Connection, DataServer, Endpoint, Listener, Role, choose_addresses};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
 
@@ -22,21 +25,27 @@ const SPIN: Duration = Duration::from_micros(30);
 
 /// Plays a worker until the scheduler or the supervisor ends it.
 pub(super) fn play(start: &Start, request: &Request, end: &ChildEnd) -> anyhow::Result<i32> {
+    // Nothing here is worth saving: what is unfinished is computed again elsewhere. The log has a
+    // last line whichever end comes first.
     end.watch(|message| {
-        // Nothing here is worth saving: what is unfinished is computed again elsewhere.
-        if matches!(message, FromSupervisor::Close { .. } | FromSupervisor::Gone) {
-            std::process::exit(0);
+        match message {
+            FromSupervisor::Close { reason } => tracing::debug!("worker ends: {reason}"),
+            FromSupervisor::Gone => tracing::debug!("worker ends: its supervisor is gone"),
+            FromSupervisor::Signal(_) => return,
         }
+        std::process::exit(0);
     })?;
     let place = WorkerPlace::of(start, request)?;
     tracing::debug!(threads = place.slot.threads.len(), cpus = %place.slot.cpu_list(), "worker begins");
-    let page = end.executing_page().context("the page of running tasks")?;
+    let page = Arc::new(end.executing_page().context("the page of running tasks")?);
     let runtime = runtime()?;
     let local = tokio::task::LocalSet::new();
-    let reason = local.block_on(&runtime, place.serve(end, page))?;
+    let reason = local.block_on(&runtime, place.serve(end, &page))?;
     match reason {
         Ok(reason) => {
             tracing::debug!("worker ends: {reason}");
+            // What is left on the threads is no death of this worker.
+            page.close();
             Ok(0)
         }
         Err(reason) => {
@@ -67,7 +76,7 @@ impl<'a> WorkerPlace<'a> {
     async fn serve(
         self,
         end: &ChildEnd,
-        page: ExecutingPage,
+        page: &Arc<ExecutingPage>,
     ) -> anyhow::Result<Result<String, String>> {
         let config = self.request.options.config()?;
         let endpoint = endpoint(self.start, &config, Role::Worker, self.server_id);
@@ -76,9 +85,11 @@ impl<'a> WorkerPlace<'a> {
             .await
             .context("the scheduler cannot be reached")?;
         let (listener, addresses) = self.listen(&endpoint)?;
-        let note = noting(page);
+        let note = noting(Arc::clone(page));
         let served = config.transfer_outgoing_count_limit as usize;
-        let worker = Worker::new(self.setup(addresses, config, Clock::start(), note)?);
+        let mut setup = self.setup(addresses, config, Clock::start(), note)?;
+        setup.warnings = crate::observe::forward::open();
+        let worker = Worker::new(setup);
         let server = DataServer::new(&endpoint, served, worker.server());
         tokio::task::spawn_local(serve(listener, server));
         let server_id = self.server_id;
@@ -123,7 +134,7 @@ impl<'a> WorkerPlace<'a> {
         let config = self.request.options.config()?;
         let endpoint = endpoint(self.start, &config, Role::Worker, self.server_id);
         let (theirs, ours) = rdask_transport::inproc::pair(scheduler, &endpoint)?;
-        let worker = Worker::new(self.setup(Vec::new(), config, clock, noting(page))?);
+        let worker = Worker::new(self.setup(Vec::new(), config, clock, noting(Arc::new(page)))?);
         std::thread::Builder::new().name("worker".to_owned()).spawn(move || {
             let Ok(runtime) = runtime() else { return };
             let local = tokio::task::LocalSet::new();
@@ -161,11 +172,25 @@ impl<'a> WorkerPlace<'a> {
             }),
             note,
             working_directory: self.start.cwd.clone(),
+            programs: self.programs(),
             output: run.output.clone(),
             fsync: run.fsync,
             reports_transfers: run.events.is_some(),
+            warnings: None,
             config,
         })
+    }
+
+    /// Where this worker's commands run, and the log of what they print.
+    fn programs(&self) -> Programs {
+        let (start, options) = (self.start, &self.request.options);
+        let folder = TaskFolder::of(&start.scratch, &start.job_id, start.rank, &self.slot.name);
+        let logs = options.task_logs.clone();
+        let (job, name) = (start.job_id.clone(), self.slot.name.clone());
+        let log = TaskLog::new(logs, job, name, start.host.clone());
+        let bound = self.slot.threads.iter().filter(|_| self.slot.bound);
+        let cpus = bound.flat_map(|it| it.cpus.clone()).collect();
+        Programs::new(folder).of_worker(&self.slot.name, log, cpus)
     }
 
     fn registration(&self, addresses: Vec<String>) -> anyhow::Result<WorkerRegistration> {
@@ -195,7 +220,7 @@ impl<'a> WorkerPlace<'a> {
 }
 
 /// Notes runs where the supervisor finds them after a death.
-fn noting(page: ExecutingPage) -> Note {
+fn noting(page: Arc<ExecutingPage>) -> Note {
     Box::new(move |thread: u32, run: Option<&Run>| match run {
         Some(run) => page.set(thread as usize, run.task.0, run.run_id.0),
         None => page.clear(thread as usize),

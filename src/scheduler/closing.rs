@@ -8,6 +8,7 @@
 //! ```
 //! Each phase but Running has a deadline, so that a run ends whatever the others do.
 
+use super::deliver::quoted_lines;
 use super::driver::{Driver, JOB};
 use super::job::{Failed, FailedWrite};
 use super::workers::{list, list_keys};
@@ -120,6 +121,7 @@ impl Driver {
             self.order_writes(task);
         }
         if matches!(self.phase, Phase::Starting | Phase::Running) {
+            self.lose_supervisors(now);
             self.check_slots();
         }
         let time = self.clock.now();
@@ -382,7 +384,8 @@ impl Driver {
             (!self.options.keep_going && self.reported.len() == 1)
                 .then_some("what is finished is kept; --keep-going computes what does not need it")
         };
-        self.fail(1, &what, help);
+        let words = quoted_lines(&failure.error.traceback);
+        self.fail(1, &format!("{what}{words}"), help);
     }
 
     /// A write failed.
@@ -454,6 +457,8 @@ impl Driver {
             return;
         }
         self.trouble.stopped = true;
+        // At once: a launcher may kill this process a few milliseconds after its TERM.
+        self.remove_scheduler_file();
         let what = format!("stopped by {reason}; results that are whole stay");
         self.fail(3, &what, None);
         let now = Instant::now();

@@ -34,6 +34,8 @@ pub(crate) enum Delivery {
 pub(crate) struct FolderOptions {
     /// Where it is, absolute.
     pub path: PathBuf,
+    /// Where results end up, as users are told.
+    pub results: PathBuf,
     /// Results of another graph may be replaced.
     pub overwrite: bool,
     /// When results are synced.
@@ -206,7 +208,8 @@ impl Driver {
         match (self.state.error_of(task), &self.graph) {
             (Some(failure), Some(graph)) => {
                 let (root, error) = (failure.root, failure.error);
-                let text = format!("{}: {}", error.kind, error.message);
+                let words = quoted_lines(&error.traceback);
+                let text = format!("{}: {}{words}", error.kind, error.message);
                 if root == task { text } else { format!("task '{}': {text}", graph.key(root)) }
             }
             _ => match self.job.why_unfit(task) {
@@ -219,7 +222,7 @@ impl Driver {
     /// Where results go, for messages; empty when they stay in memory.
     pub(super) fn output_folder(&self) -> String {
         match &self.options.delivery {
-            Delivery::Folder(folder) => folder.path.display().to_string(),
+            Delivery::Folder(folder) => folder.results.display().to_string(),
             Delivery::Keep => String::new(),
         }
     }
@@ -269,4 +272,11 @@ fn remove_parts(parts: &[PartFile]) {
     for part in parts {
         output::drop_part(&part.part);
     }
+}
+
+/// The last words of a task's program, one marked line each behind a line of ours. A terminal is
+/// told nothing by them.
+pub(super) fn quoted_lines(text: &str) -> String {
+    let plain = |line: &str| line.replace(|c: char| c.is_control() && c != '\t', "\u{fffd}");
+    text.lines().map(|line| format!("\n  | {}", plain(line))).collect()
 }

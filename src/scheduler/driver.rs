@@ -346,7 +346,8 @@ impl Driver {
         let Some(link) = self.links.get_mut(&worker) else { return };
         if link.must_define_spec(spec.index()) {
             let bytes = self.specs[spec.index()].get_or_insert_with(|| {
-                codec::encode(&graph.specs[spec.index()]).expect("specs are bounded by the file")
+                codec::encode(&graph.specs[spec.index()])
+                    .expect("the length was checked on loading")
             });
             let bytes = bytes.clone();
             self.send(worker, &ToWorker::DefineSpec { spec, bytes });

@@ -5,10 +5,14 @@ use super::driver::Driver;
 use super::link::Link;
 use rdask_core::codec;
 use rdask_core::ids::WorkerId;
-use rdask_core::messages::{FromNanny, ToNanny};
+use rdask_core::messages::{FromNanny, ToNanny, WorkerRegistration};
 use rdask_transport::{Batch, ChannelSender};
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// A supervisor whose connection is missing while the job runs has this long to make one. Those that
+/// are there try again at once.
+const ABSENCE_LIMIT: Duration = Duration::from_secs(3);
 
 /// One supervisor.
 #[derive(Debug)]
@@ -33,6 +37,8 @@ pub(super) struct Nannies {
     given_up: Vec<(String, String)>,
     /// Workers whose connection ended and whose nanny has not reported yet.
     awaited: Vec<(WorkerId, Instant, String)>,
+    /// Ranks whose nanny is missed: until when, and why.
+    absent: BTreeMap<u32, (Instant, String)>,
 }
 
 impl Nannies {
@@ -43,6 +49,7 @@ impl Nannies {
             registered: Vec::new(),
             given_up: Vec::new(),
             awaited: Vec::new(),
+            absent: BTreeMap::new(),
         }
     }
 
@@ -52,7 +59,40 @@ impl Nannies {
 
     /// A supervisor with this identity is connected.
     pub(super) fn watches(&self, nanny: u128) -> bool {
-        nanny != 0 && self.by_connection.values().any(|known| known.id == nanny && !known.gone)
+        self.find(nanny).is_some()
+    }
+
+    fn find(&self, nanny: u128) -> Option<&Nanny> {
+        self.by_connection.values().find(|known| known.id == nanny && nanny != 0 && !known.gone)
+    }
+
+    /// Notes that the supervisor of a rank should be here and is not.
+    fn miss(&mut self, rank: u32, reason: &str) {
+        let until = Instant::now() + ABSENCE_LIMIT;
+        self.absent.entry(rank).or_insert_with(|| (until, reason.to_owned()));
+    }
+
+    /// Ranks whose supervisor did not come back in time.
+    fn lost(&mut self, now: Instant) -> Vec<(u32, String)> {
+        let late = self.absent.extract_if(.., |_, (until, _)| *until <= now);
+        let late: Vec<(u32, String)> = late.map(|(rank, (_, reason))| (rank, reason)).collect();
+        // Nobody waits for its goodbye.
+        self.expected.retain(|rank| late.iter().all(|(lost, _)| lost != rank));
+        late
+    }
+
+    /// A supervisor says who it is, for the first time or again: what was thought of its slots while
+    /// it was away is forgotten, and it says itself which of them it has given up.
+    fn register(&mut self, connection: u32, (nanny, rank): (u128, u32), slots: &[String]) {
+        let Some(known) = self.by_connection.get_mut(&connection) else { return };
+        known.id = nanny;
+        known.rank = rank;
+        known.send(&ToNanny::Registered);
+        self.absent.remove(&rank);
+        self.given_up.retain(|(slot, _)| !slots.contains(slot));
+        if !self.registered.contains(&rank) {
+            self.registered.push(rank);
+        }
     }
 
     pub(super) fn expect_report(&mut self, worker: WorkerId, deadline: Instant, reason: String) {
@@ -71,7 +111,7 @@ impl Nannies {
     pub(super) fn kill_worker(&self, nanny: u128, slot: &str, reason: &str) {
         let message =
             ToNanny::KillWorker { slot: slot.to_owned(), reason: reason.to_owned(), restart: true };
-        if let Some(known) = self.by_connection.values().find(|known| known.id == nanny) {
+        if let Some(known) = self.find(nanny) {
             known.send(&message);
         }
     }
@@ -106,10 +146,13 @@ impl Nannies {
         &self.given_up
     }
 
-    pub(super) fn give_up(&mut self, slot: String, reason: String) {
-        if !self.given_up.iter().any(|(known, _)| *known == slot) {
+    /// Notes that a slot stays empty; true when that is new.
+    fn give_up(&mut self, slot: String, reason: String) -> bool {
+        let is_new = !self.given_up.iter().any(|(known, _)| *known == slot);
+        if is_new {
             self.given_up.push((slot, reason));
         }
+        is_new
     }
 }
 
@@ -138,12 +181,8 @@ impl Driver {
     fn on_nanny_message(&mut self, connection: u32, message: FromNanny) {
         match message {
             FromNanny::Register { nanny, rank, slots, .. } => {
-                let Some(known) = self.nannies.by_connection.get_mut(&connection) else { return };
-                known.id = nanny;
-                known.rank = rank;
-                known.send(&ToNanny::Registered);
                 tracing::debug!(rank, ?slots, "supervisor registered");
-                self.nannies.registered.push(rank);
+                self.nannies.register(connection, (nanny, rank), &slots);
                 if self.phase.is_over() {
                     self.nannies.close("the job is over");
                 }
@@ -177,17 +216,18 @@ impl Driver {
                         self.nannies.awaited.retain(|(awaited, ..)| *awaited != worker);
                         self.lose(worker, Some(executing), reason);
                     }
-                    None if !self.phase.is_over() => {
+                    None if server_id == 0 && !self.phase.is_over() => {
                         tracing::warn!(worker = %slot, "worker {reason} before it registered");
                     }
+                    // Its own connection ended first and its nanny was not here.
                     None => {}
                 }
             }
             FromNanny::SlotGivenUp { slot, reason } => {
-                if !self.phase.is_over() {
+                let is_new = self.nannies.give_up(slot.clone(), reason.clone());
+                if is_new && !self.phase.is_over() {
                     tracing::warn!(worker = %slot, "gave up this worker: {reason}");
                 }
-                self.nannies.give_up(slot, reason);
             }
             FromNanny::Signalled { signal } => {
                 self.stop(&format!("signal {}", signal_name(signal)));
@@ -200,33 +240,54 @@ impl Driver {
         }
     }
 
+    /// The connection of a supervisor ended. One that lives makes another at once, and its workers
+    /// go on meanwhile; the workers of one that died die with it.
     pub(super) fn on_nanny_ended(&mut self, connection: u32, reason: &str) {
         let Some(nanny) = self.nannies.by_connection.get_mut(&connection) else { return };
         let was_gone = std::mem::replace(&mut nanny.gone, true);
-        if was_gone || self.phase.is_over() {
+        // One that never said who it is may be of any rank; it counts as missing already.
+        if was_gone || nanny.id == 0 || self.phase.is_over() {
             return;
         }
         let (id, rank) = (nanny.id, nanny.rank);
-        tracing::warn!(rank, "lost the supervisor of this rank: {reason}");
-        let names: Vec<String> = self
-            .options
-            .workers
-            .iter()
-            .filter(|worker| worker.rank == rank)
-            .map(|worker| worker.name.clone())
-            .collect();
-        for name in names {
-            self.nannies.give_up(name, format!("the supervisor of rank {rank} {reason}"));
+        tracing::info!(rank, "the supervisor of this rank is away: {reason}");
+        if !self.nannies.watches(id) {
+            self.nannies.miss(rank, reason);
         }
-        let orphans: Vec<WorkerId> = self
-            .links
-            .iter()
-            .filter(|(_, link)| link.registration.nanny == id)
-            .map(|(worker, _)| *worker)
-            .collect();
-        for worker in orphans {
-            self.connections.remove(&worker.0);
-            self.lose(worker, None, format!("its supervisor {reason}"));
+    }
+
+    /// A worker is lost: without a supervisor nobody starts another.
+    pub(super) fn miss_supervisor_of(&mut self, registration: &WorkerRegistration) {
+        let (id, rank) = (registration.nanny, registration.rank);
+        if id != 0 && !self.nannies.watches(id) {
+            self.nannies.miss(rank, "has not connected");
+        }
+    }
+
+    /// Gives up the slots of supervisors that did not come back.
+    pub(super) fn lose_supervisors(&mut self, now: Instant) {
+        for (rank, reason) in self.nannies.lost(now) {
+            tracing::warn!(rank, "lost the supervisor of this rank: {reason}");
+            for worker in self.options.workers.iter().filter(|worker| worker.rank == rank) {
+                let reason = format!("the supervisor of rank {rank} {reason}");
+                self.nannies.give_up(worker.name.clone(), reason);
+            }
+            let of_it =
+                |link: &Link| link.registration.nanny != 0 && link.registration.rank == rank;
+            let orphans: Vec<WorkerId> = self
+                .links
+                .iter()
+                .filter(|(_, link)| of_it(link))
+                .map(|(worker, _)| *worker)
+                .collect();
+            for worker in orphans {
+                if let Some(link) = self.links.get(&worker) {
+                    // Should it live after all, it ends itself.
+                    link.outgoing.abort();
+                }
+                self.connections.remove(&worker.0);
+                self.lose(worker, None, format!("its supervisor {reason}"));
+            }
         }
     }
 
@@ -273,4 +334,59 @@ pub(crate) fn signal_name(signal: i32) -> String {
         _ => return signal.to_string(),
     };
     format!("{signal} ({name})")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::outgoing::tests::pair;
+    use rdask_transport::Role;
+
+    fn nannies() -> Nannies {
+        Nannies {
+            by_connection: BTreeMap::new(),
+            expected: vec![1, 2],
+            registered: Vec::new(),
+            given_up: Vec::new(),
+            awaited: Vec::new(),
+            absent: BTreeMap::new(),
+        }
+    }
+
+    #[test]
+    fn a_missed_supervisor_is_lost_once_and_only_after_its_time() {
+        let mut nannies = nannies();
+        nannies.miss(1, "went away");
+        nannies.miss(1, "another reason comes too late");
+        let now = Instant::now();
+        assert_eq!(nannies.lost(now), []);
+        let later = now + ABSENCE_LIMIT;
+        assert_eq!(nannies.lost(later), [(1, "went away".to_owned())]);
+        assert_eq!(nannies.lost(later), []);
+        assert_eq!(nannies.missing(), [2]);
+    }
+
+    #[test]
+    fn a_slot_is_given_up_once() {
+        let mut nannies = nannies();
+        assert!(nannies.give_up("1".to_owned(), "first".to_owned()));
+        assert!(!nannies.give_up("1".to_owned(), "said again".to_owned()));
+        assert_eq!(nannies.given_up(), [("1".to_owned(), "first".to_owned())]);
+    }
+
+    #[test]
+    fn a_supervisor_that_comes_back_has_its_slots_again() {
+        let (ours, _theirs) = pair(Role::Nanny);
+        let (sender, _receiver) = ours.split();
+        let mut nannies = nannies();
+        nannies.connect(7, sender);
+        nannies.miss(1, "went away");
+        nannies.give_up("1".to_owned(), "its supervisor went away".to_owned());
+        nannies.give_up("2".to_owned(), "another's".to_owned());
+        nannies.register(7, (11, 1), &["1".to_owned()]);
+        assert!(nannies.watches(11) && !nannies.watches(12) && !nannies.watches(0));
+        assert_eq!(nannies.lost(Instant::now() + ABSENCE_LIMIT), []);
+        assert_eq!(nannies.given_up(), [("2".to_owned(), "another's".to_owned())]);
+        assert_eq!(nannies.missing(), [2]);
+    }
 }

@@ -253,6 +253,7 @@ impl Driver {
         self.observer.worker_lost(now, registration, &reason);
         self.observer.lost_transfers(now, &link, worker);
         self.observer.lost_tasks(&self.state, now, &registration.name, running);
+        self.miss_supervisor_of(registration);
         self.remove(worker, false, executing, reason);
         self.write_scheduler_file();
     }

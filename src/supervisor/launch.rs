@@ -1,6 +1,6 @@
 //! From the start of the process to its exit code: bootstrap, supervise, clean up.
 
-use super::Supervisor;
+use super::{Supervisor, WorkerTasks};
 use rdask_launcher::bootstrap::{BootstrapError, Job, Wishes, bootstrap};
 use rdask_launcher::descendants;
 use rdask_launcher::env::{self, Env, Launch, LaunchError};
@@ -8,7 +8,7 @@ use rdask_launcher::facts::Interface;
 use rdask_launcher::scratch::{Scratch, ScratchError};
 use rdask_launcher::spawn::Spawner;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// How a rank ends.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -84,6 +84,21 @@ fn interfaces() -> Vec<Interface> {
 /// and graph, and what it returns as an error is printed by rank 0 (exit code 2), after the other
 /// ranks were told to end.
 pub fn launch(launcher: Option<&str>, wishes: impl FnOnce() -> Result<Wishes, String>) -> Outcome {
+    start(launcher, "", wishes)
+}
+
+/// Takes part in the launch of a job that cannot run, so that no other rank waits for this one:
+/// its configuration is wrong, and rank 0 tells `fault` (exit code 2), its own before another's.
+#[must_use]
+pub fn launch_faulty(launcher: Option<&str>, fault: &str) -> Outcome {
+    start(launcher, fault, || Err(fault.to_owned()))
+}
+
+fn start(
+    launcher: Option<&str>,
+    fault: &str,
+    wishes: impl FnOnce() -> Result<Wishes, String>,
+) -> Outcome {
     let env = Env::from_process();
     let launch = match detected(launcher, &env) {
         Ok(launch) => launch,
@@ -92,7 +107,7 @@ pub fn launch(launcher: Option<&str>, wishes: impl FnOnce() -> Result<Wishes, St
     if let Some(hint) = &launch.hint {
         tracing::warn!("{hint}");
     }
-    let job = match bootstrap(&launch, &env, interfaces(), wishes) {
+    let job = match bootstrap(&launch, &env, interfaces(), fault, wishes) {
         Ok(job) => job,
         Err(error) => return Outcome::of_error(launch.rank, &error),
     };
@@ -125,11 +140,14 @@ fn supervise(job: Job) -> Outcome {
     let scratch = (!local.as_os_str().is_empty())
         .then(|| Scratch::create(&local, &job.bootstrap.job_id, rank))
         .transpose();
+    let path = scratch.as_ref().ok().and_then(Option::as_ref).map(|it| it.path().to_owned());
+    let tasks = tasks_of(&job, &path.unwrap_or_default());
     let outcome = catch_unwind(AssertUnwindSafe(|| run(job, &scratch)));
     let left = descendants::kill_all();
     if left > 0 {
         tracing::debug!(left, "killed what was left below this supervisor");
     }
+    tasks.iter().for_each(WorkerTasks::clear);
     drop(scratch);
     outcome.unwrap_or_else(|_| {
         let message = "error: the supervisor failed; the job is lost".to_owned();
@@ -139,6 +157,15 @@ fn supervise(job: Job) -> Outcome {
             Outcome::default()
         }
     })
+}
+
+/// What the programs of this rank's tasks leave, by worker.
+fn tasks_of(job: &Job, scratch: &Path) -> Vec<WorkerTasks> {
+    let plan = job.bootstrap.plan.rank(job.rank);
+    plan.map_or(&[][..], |plan| &plan.workers)
+        .iter()
+        .map(|worker| WorkerTasks::of(job, scratch, worker))
+        .collect()
 }
 
 fn run(job: Job, scratch: &Result<Option<Scratch>, ScratchError>) -> Outcome {

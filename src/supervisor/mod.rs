@@ -16,24 +16,27 @@ mod launch;
 mod suspects;
 mod watch;
 
-pub use launch::{Accepted, Outcome, expected_rank, launch};
+pub use launch::{Accepted, Outcome, expected_rank, launch, launch_faulty};
 
 use crate::nanny::{Link, LinkEvent};
-use crate::output::forget_verdict;
+use crate::output::{forget_verdict, write_verdict};
+use crate::role::Request;
+use crate::task_log::{self, TaskLog};
 use child::Child;
 use rdask_core::ids::TaskId;
 use rdask_core::messages::{FromNanny, ToNanny};
 use rdask_launcher::bootstrap::Job;
 use rdask_launcher::control::{FromChild, Start, ToChild};
-use rdask_launcher::descendants;
+use rdask_launcher::descendants::{self, Within};
 use rdask_launcher::limits;
 use rdask_launcher::nanny::{CLOSE_GRACE, Ending, Nanny, NannyEvent, NannyInstruction};
 use rdask_launcher::roles::{RankPlan, Role, WorkerSlot};
+use rdask_launcher::scratch::TaskFolder;
 use rdask_launcher::signals::{self, Meaning};
 use rdask_launcher::spawn::{ChildSpec, Spawner};
 use std::collections::BTreeMap;
 use std::os::fd::AsFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
@@ -115,6 +118,33 @@ pub(crate) struct Supervisor {
     events: (mpsc::Sender<Event>, mpsc::Receiver<Event>),
 }
 
+/// What the programs of a worker's tasks leave when it dies.
+struct WorkerTasks {
+    folder: TaskFolder,
+    /// None: nobody reads what they printed.
+    log: Option<TaskLog>,
+}
+
+impl WorkerTasks {
+    fn of(job: &Job, scratch: &Path, worker: &WorkerSlot) -> Self {
+        let (job_id, name) = (&job.bootstrap.job_id, &worker.name);
+        let request: Option<Request> = serde_json::from_str(&job.bootstrap.options).ok();
+        let log = request.map(|request| {
+            let (host, logs) = (job.facts.host.clone(), request.options.task_logs);
+            TaskLog::new(logs, job_id.clone(), name.clone(), host)
+        });
+        Self { folder: TaskFolder::of(scratch, job_id, job.rank, name), log }
+    }
+
+    /// Keeps what they printed and removes the rest.
+    fn clear(&self) {
+        if let Some(log) = self.log.as_ref().filter(|_| self.folder.is_ours()) {
+            task_log::rescue(self.folder.path(), log);
+        }
+        self.folder.remove();
+    }
+}
+
 impl Supervisor {
     pub(crate) fn new(job: Job, spawner: Spawner, scratch: Result<PathBuf, String>) -> Self {
         let plan = job.bootstrap.plan.rank(job.rank).cloned().unwrap_or_default();
@@ -145,7 +175,8 @@ impl Supervisor {
         }
     }
 
-    /// Runs until the job is over. Children may be left: the caller kills all descendants.
+    /// Runs until the job is over. Children may be left: the caller kills all descendants, and
+    /// removes the folders of tasks.
     pub(crate) async fn run(mut self) -> Outcome {
         if let Err(error) = watch::start(&self.job, &self.events.0) {
             return Outcome::failed(&self.job, format!("error: cannot watch for signals: {error}"));
@@ -282,12 +313,22 @@ impl Supervisor {
             Meaning::Stop => {
                 self.stopped_by = Some(signal);
                 self.kill_at = Some(Instant::now() + STOP_LIMIT);
+                self.leave_word();
                 if let Some(child) = self.scheduler_child() {
                     child.tell(&ToChild::Signal(signal));
                 } else if let Some(link) = &self.link {
                     link.send(FromNanny::Signalled { signal });
                 }
             }
+        }
+    }
+
+    /// Rank 0 notes at once what a stopped run ends with: Open MPI's mpirun kills a few milliseconds
+    /// after its TERM. The last act of this process writes the file again.
+    fn leave_word(&self) {
+        let Some(folder) = self.accepted.as_deref().filter(|_| self.job.rank == 0) else { return };
+        if let Err(error) = write_verdict(folder, &self.job.bootstrap.job_id, 3) {
+            tracing::debug!(%error, "the verdict is not written yet");
         }
     }
 
@@ -351,7 +392,10 @@ impl Supervisor {
             descendants::kill_group(ended.pid);
             match child.slot {
                 None => self.on_scheduler_ended(&child, ended.ending),
-                Some(slot) => self.on_worker_ended(slot, &child, ended.ending),
+                Some(slot) => {
+                    self.sweep_after(slot, ended.pid);
+                    self.on_worker_ended(slot, &child, ended.ending);
+                }
             }
         }
     }
@@ -362,6 +406,17 @@ impl Supervisor {
         self.scheduler = SchedulerState::Ended(ending);
         self.over = true;
         self.close_slots("the scheduler ended", Duration::ZERO);
+    }
+
+    /// Ends and removes what the programs of a worker's tasks have left.
+    fn sweep_after(&self, slot: usize, pid: i32) {
+        let Ok(scratch) = &self.scratch else { return };
+        let tasks = WorkerTasks::of(&self.job, scratch, &self.plan.workers[slot]);
+        // Without the folder it has started no program.
+        if tasks.folder.is_ours() {
+            descendants::kill_tasks_of(pid, &self.job.bootstrap.job_id, Within::Descendants);
+            tasks.clear();
+        }
     }
 
     fn on_worker_ended(&mut self, slot: usize, child: &Child, ending: Ending) {

@@ -15,7 +15,7 @@ mod writer;
 
 use crate::clock::Clock;
 use crate::config::Fsync;
-use crate::executor::{Bind, Note, Pool, PoolOptions, Seat, Surroundings};
+use crate::executor::{Bind, Note, Pool, PoolOptions, Programs, Seat, Surroundings};
 use crate::outgoing::Outgoing;
 use io::Io;
 use measure::Meter;
@@ -29,6 +29,7 @@ use rdask_transport::{
     Batch, Channel, ChannelReceiver, ChannelSender, Endpoint, Fetcher, Lookup, Serve,
 };
 use shell::{Command, Shell};
+use std::convert::Infallible;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -56,12 +57,16 @@ pub(crate) struct WorkerSetup {
     pub note: Note,
     /// Relative paths refer to it.
     pub working_directory: PathBuf,
+    /// Where commands run and what becomes of their words.
+    pub programs: Programs,
     /// The output folder.
     pub output: PathBuf,
     /// When results are synced.
     pub fsync: Fsync,
     /// Report transfers, for the event file.
     pub reports_transfers: bool,
+    /// Warnings of this process that the scheduler shall tell the user; none: they are told here.
+    pub warnings: Option<mpsc::Receiver<String>>,
 }
 
 /// A worker that is not connected yet; its data server may start before it joins.
@@ -146,7 +151,7 @@ impl Worker {
         endpoint: Endpoint,
         joined: impl FnOnce(),
     ) -> Result<Ended, String> {
-        let Self { setup, shared } = self;
+        let Self { mut setup, shared } = self;
         let (sender, mut receiver) = channel.split();
         let registration = ToScheduler::Register(Box::new(setup.registration.clone()));
         Outgoing::new(sender.clone()).send(&registration);
@@ -165,6 +170,7 @@ impl Worker {
         let meter = Meter::new(setup.clock, setup.store.clone());
         let fetcher = Fetcher::new(&endpoint, &setup.store, setup.seats.len());
         let (clock, reports_transfers) = (setup.clock, setup.reports_transfers);
+        let mut warnings = setup.warnings.take();
         let pool = start_pool(setup, &shared).map_err(refused)?;
         shared.with(|shell| {
             shell.set_submitter(Some(pool.submitter()));
@@ -182,7 +188,15 @@ impl Worker {
             timer: None,
             peers: rustc_hash::FxHashMap::default(),
         };
-        let reason = io.run(receiver, queue).await;
+        let shared = Arc::clone(&io.shared);
+        let reason = tokio::select! {
+            reason = io.run(receiver, queue) => reason,
+            never = pass_on(warnings.as_mut(), &shared) => match never {},
+        };
+        while let Some(Ok(text)) = warnings.as_mut().map(mpsc::Receiver::try_recv) {
+            shared.with(|shell| shell.send(&ToScheduler::Warning { text }));
+        }
+        drop(warnings);
         // The last measurements go into the summary.
         io.send_heartbeat();
         io.shared.with(|shell| {
@@ -193,6 +207,16 @@ impl Worker {
         let _closed = sender.close().await;
         Ok(Ended { reason, pool })
     }
+}
+
+/// Sends warnings to the scheduler as they come, for ever.
+async fn pass_on(warnings: Option<&mut mpsc::Receiver<String>>, shared: &Shared) -> Infallible {
+    if let Some(warnings) = warnings {
+        while let Some(text) = warnings.recv().await {
+            shared.with(|shell| shell.send(&ToScheduler::Warning { text }));
+        }
+    }
+    std::future::pending().await
 }
 
 /// Waits for the scheduler's answer to the registration; gives what came behind it.
@@ -252,6 +276,7 @@ fn start_pool(setup: WorkerSetup, shared: &Arc<Shared>) -> std::io::Result<Pool>
         store: setup.store,
         rank: i64::from(setup.registration.rank),
         working_directory: setup.working_directory.into_boxed_path(),
+        programs: setup.programs,
     };
     let shared = Arc::clone(shared);
     let options = PoolOptions {

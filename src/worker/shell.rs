@@ -7,11 +7,11 @@
 //! Invariant: a key is in `data` exactly when the core holds it in memory.
 
 use crate::clock::Clock;
-use crate::executor::{Outcome, Run, Submitter};
+use crate::executor::{CommandRun, Control, Outcome, Run, Submitter, Work};
 use crate::kernels::{self, Kernel};
 use crate::outgoing::Outgoing;
 use rdask_core::codec;
-use rdask_core::graph::RunSpec;
+use rdask_core::graph::{CommandSpec, RunSpec};
 use rdask_core::ids::{RunId, SpecId, TaskId, TransferId, WorkerId};
 use rdask_core::messages::{
     ComputeTask, Peer, Priority, TaskError, ToScheduler, ToWorker, TypeCode, WriteTarget,
@@ -74,6 +74,13 @@ pub(super) struct Gather {
     pub(super) priority: u64,
 }
 
+/// A run spec that was checked.
+#[derive(Clone)]
+enum Known {
+    Kernel(Arc<Kernel>),
+    Command(Arc<CommandSpec>),
+}
+
 /// How a transfer ended.
 #[derive(Debug)]
 pub(super) enum Gathered {
@@ -109,7 +116,9 @@ pub(super) struct Shell {
     /// Bytes of the values that the writing thread has not written yet.
     unwritten_bytes: u64,
     specs: Vec<Option<Arc<RunSpec>>>,
-    kernels: FxHashMap<(SpecId, usize), Arc<Kernel>>,
+    known: FxHashMap<(SpecId, usize), Known>,
+    /// Commands that were handed out and have not ended.
+    controls: FxHashMap<(TaskId, RunId), Arc<Control>>,
     peers: FxHashMap<WorkerId, Arc<Peer>>,
     machine: String,
     submitter: Option<Submitter>,
@@ -140,7 +149,8 @@ impl Shell {
             offered: FxHashMap::default(),
             unwritten_bytes: 0,
             specs: Vec::new(),
-            kernels: FxHashMap::default(),
+            known: FxHashMap::default(),
+            controls: FxHashMap::default(),
             peers: FxHashMap::default(),
             machine,
             submitter: None,
@@ -150,9 +160,12 @@ impl Shell {
         }
     }
 
-    /// Connects the threads; without any (at the end) runs are dropped.
+    /// Connects the threads; without any (at the end) runs are dropped and programs killed.
     pub(super) fn set_submitter(&mut self, submitter: Option<Submitter>) {
         self.submitter = submitter;
+        if self.submitter.is_none() {
+            self.controls.drain().for_each(|(_, control)| control.cancel());
+        }
     }
 
     /// The core, to look at.
@@ -267,6 +280,7 @@ impl Shell {
         // Without threads the worker has ended: nobody waits for the result, nothing new begins.
         self.submitter.as_ref()?;
         let Outcome { task, run_id, result, thread, started, stopped, activity } = outcome;
+        self.controls.remove(&(task, run_id));
         let (start_ns, stop_ns) = (self.clock.at(started).0, self.clock.at(stopped).0);
         let event = match result {
             Ok(value) => {
@@ -363,12 +377,12 @@ impl Shell {
         use WorkerInstruction as I;
         match instruction {
             I::Execute { task, run_id, attempt, spec, inputs, threads, timeout_ns, priority } => {
-                match self.prepare(spec, &inputs) {
-                    Ok((kernel, inputs)) => self.runs.push(Run {
+                match self.prepare((task, run_id), spec, &inputs) {
+                    Ok((work, inputs)) => self.runs.push(Run {
                         task,
                         run_id,
                         attempt,
-                        kernel,
+                        work,
                         inputs,
                         threads,
                         timeout_ns,
@@ -378,7 +392,11 @@ impl Shell {
                 }
             }
             // Kernels cannot be stopped, and a run that was handed out starts at once.
-            I::Cancel { .. } => {}
+            I::Cancel { task, run_id } => {
+                if let Some(control) = self.controls.get(&(task, run_id)) {
+                    control.cancel();
+                }
+            }
             I::GatherDep { transfer, peer, tasks, priority } => {
                 let gather = Gather {
                     transfer,
@@ -406,25 +424,34 @@ impl Shell {
         }
     }
 
-    /// Kernel and values of a run.
+    /// What a run does, and on which values.
     fn prepare(
         &mut self,
+        (task, run_id): (TaskId, RunId),
         spec: SpecId,
         inputs: &[TaskId],
-    ) -> Result<(Arc<Kernel>, Vec<Sealed>), TaskError> {
-        let kernel = self.kernel(spec, inputs.len())?;
+    ) -> Result<(Work, Vec<Sealed>), TaskError> {
         let values = inputs.iter().map(|task| self.data.get(task).cloned());
         let values = values.collect::<Option<Vec<_>>>().ok_or_else(|| TaskError {
             kind: "InternalError".to_owned(),
             message: "an input went away before the run began".to_owned(),
             traceback: String::new(),
         })?;
-        Ok((kernel, values))
+        let work = match self.work(spec, inputs.len())? {
+            Known::Kernel(kernel) => Work::Kernel(kernel),
+            Known::Command(spec) => {
+                let key = self.state.key_of(task).unwrap_or_default().to_owned();
+                let control = Arc::<Control>::default();
+                self.controls.insert((task, run_id), Arc::clone(&control));
+                Work::Command(CommandRun { spec, key, control })
+            }
+        };
+        Ok((work, values))
     }
 
-    fn kernel(&mut self, spec: SpecId, inputs: usize) -> Result<Arc<Kernel>, TaskError> {
-        if let Some(kernel) = self.kernels.get(&(spec, inputs)) {
-            return Ok(Arc::clone(kernel));
+    fn work(&mut self, spec: SpecId, inputs: usize) -> Result<Known, TaskError> {
+        if let Some(known) = self.known.get(&(spec, inputs)) {
+            return Ok(known.clone());
         }
         let unusable = |message: String| TaskError {
             kind: "SpecError".to_owned(),
@@ -436,9 +463,14 @@ impl Shell {
             return Err(unusable("its run spec did not reach the worker whole".to_owned()));
         };
         let kernel = kernels::of_spec(run_spec, inputs);
-        let kernel = Arc::new(kernel.map_err(|error| unusable(error.to_string()))?);
-        self.kernels.insert((spec, inputs), Arc::clone(&kernel));
-        Ok(kernel)
+        let kernel = kernel.map_err(|error| unusable(error.to_string()))?;
+        let known = match (kernel, run_spec) {
+            (Some(kernel), _) => Known::Kernel(Arc::new(kernel)),
+            (None, RunSpec::Command(command)) => Known::Command(Arc::new((**command).clone())),
+            (None, _) => return Err(unusable("nothing can run its run spec".to_owned())),
+        };
+        self.known.insert((spec, inputs), known.clone());
+        Ok(known)
     }
 
     /// Queues what the reporting thread does not take along.

@@ -108,6 +108,11 @@ impl Buffer {
             // (kernels without huge pages) only costs speed, so its result is not looked at.
             unsafe { libc::madvise(start.cast(), capacity, libc::MADV_HUGEPAGE) };
         }
+        // A worker forks for each program that a task runs: without this the fork copies page tables
+        // as long as its results, and every page is copied when it is written to before the exec.
+        // SAFETY: the range is exactly our mapping; a child that does not have it never uses it,
+        // since it only executes another program. A refusal costs time and nothing else.
+        unsafe { libc::madvise(start.cast(), capacity, libc::MADV_DONTFORK) };
         buffer.bind(placement);
         Some(buffer)
     }

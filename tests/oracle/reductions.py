@@ -80,11 +80,15 @@ def scan(kernel, params, xs):
     return value, None
 
 
+def hole(x):
+    """A row of NaN or NaT."""
+    value = np.array("NaT", x.dtype) if x.dtype.kind in "mM" else np.nan
+    return one_nan(np.full(x.shape[1:], value, x.dtype))
+
+
 def ends(x, last, sound):
     """The first or last row that counts, column by column; NaN where there is none."""
-    out = np.full(x.shape[1:], np.nan, x.dtype)
-    if x.dtype.kind == "c":
-        out[...] = complex(np.nan, np.nan)
+    out = hole(x)
     for row in x if last else x[::-1]:
         counts = ~np.isnan(row) if sound else np.full(row.shape, True)
         out = np.where(counts, row, out)
@@ -93,7 +97,7 @@ def ends(x, last, sound):
 
 def group(base, sound, x):
     """One group, along axis 0."""
-    empty, holes = len(x) == 0, x.dtype.kind in "fc"
+    empty, holes = len(x) == 0, x.dtype.kind in "fcmM"
     name = "nan" + base if sound and holes else base
     if empty and not holes and base in ("min", "max", "first", "last"):
         raise ValueError("empty group")
@@ -106,7 +110,7 @@ def group(base, sound, x):
         return ends(x, base == "last", sound), None
     if base in ("min", "max"):
         if empty:
-            return one_nan(np.full(x.shape[1:], np.nan, x.dtype)), None
+            return hole(x), None
         return exact(name, {"axis": 0}, [x])
     return bounded(name, {"axis": 0}, [x])
 
@@ -136,7 +140,7 @@ def order(kernel, params, xs):
 
 def largest(kernel, params, xs):
     x, axis = xs[0], params.get("axis", -1)
-    if axis is None or (x.ndim == 0 and kernel == "argtopk"):
+    if axis is None or x.ndim == 0:
         x, axis = x.reshape(-1), 0 if axis is None else axis
     axis = np.lib.array_utils.normalize_axis_index(axis, x.ndim)
     kept = min(params["k"], x.shape[axis])

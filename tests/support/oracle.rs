@@ -58,6 +58,11 @@ fn find_numpy() -> Option<Python> {
 }
 
 impl Python {
+    /// The interpreter.
+    pub(crate) fn program(&self) -> &Path {
+        &self.program
+    }
+
     /// Runs a script with arguments and returns what it printed.
     ///
     /// # Panics

@@ -11,6 +11,7 @@
 
 mod build;
 mod check;
+mod command;
 mod error;
 mod intern;
 mod order;
@@ -20,6 +21,7 @@ mod tests;
 
 pub use build::{GraphBuilder, TaskHandle};
 pub use check::{MAX_AXES, MAX_KEY_BYTES, MAX_TASKS};
+pub use command::{Capture, CommandFault, CommandSpec};
 pub use error::{GraphError, quoted};
 pub use intern::KeyIndex;
 pub use order::static_order;

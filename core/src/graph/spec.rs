@@ -1,4 +1,4 @@
-//! What a task runs: a kernel or a plugin's function, and its parameters, as plain data.
+//! What a task runs: a kernel, a plugin's function or a command, with its parameters, as plain data.
 //!
 //! The cores never look inside. `src/kernels` parses and checks specs before a run.
 //!
@@ -6,6 +6,7 @@
 //! the same graph back: `Param::normalize` makes it. Floats compare by their bits, so -0.0 and 0.0
 //! are two values and a NaN equals itself.
 
+use super::command::{Capture, CommandSpec};
 use super::quoted;
 use serde::{Deserialize, Serialize};
 use std::hash::{Hash, Hasher};
@@ -56,6 +57,8 @@ pub enum RunSpec {
         /// What the function may ask for by name.
         params: Params,
     },
+    /// A program in a process of its own.
+    Command(Box<CommandSpec>),
 }
 
 /// Kinds of tasks by who runs them.
@@ -88,6 +91,20 @@ impl TaskKind {
     }
 }
 
+fn command_bound(command: &CommandSpec) -> u64 {
+    let words = command.argv.iter().map(|word| text_bound(word));
+    let variables = command.env.iter().map(|(name, value)| text_bound(name) + text_bound(value));
+    let files = command.files.iter().map(|(name, _)| text_bound(name) + VALUE_BOUND);
+    let captured = match &command.capture {
+        Capture::File(name) => text_bound(name),
+        Capture::Nothing | Capture::Stdout => VALUE_BOUND,
+    };
+    words.chain(variables).chain(files).sum::<u64>() + captured
+}
+
+/// What commands have of kernels' parameters.
+static NO_PARAMS: Params = Vec::new();
+
 impl RunSpec {
     /// A kernel with named parameters.
     ///
@@ -105,6 +122,12 @@ impl RunSpec {
         Self::Kernel { name: name.into(), params }
     }
 
+    /// A program with its arguments, and what is said about it.
+    #[must_use]
+    pub fn command(command: CommandSpec) -> Self {
+        Self::Command(Box::new(command))
+    }
+
     /// A function of a shared library, with named parameters.
     pub fn plugin<N: Into<String>>(
         path: impl Into<String>,
@@ -115,12 +138,13 @@ impl RunSpec {
         Self::Plugin { path: path.into(), symbol: symbol.into(), params }
     }
 
-    /// Name of the kernel, or of a plugin's function.
+    /// Name of the kernel, or of a plugin's function; `command` of a command.
     #[must_use]
     pub fn name(&self) -> &str {
         match self {
             Self::Kernel { name, .. } => name,
             Self::Plugin { symbol, .. } => symbol,
+            Self::Command(_) => "command",
         }
     }
 
@@ -129,6 +153,7 @@ impl RunSpec {
     pub fn params(&self) -> &Params {
         match self {
             Self::Kernel { params, .. } | Self::Plugin { params, .. } => params,
+            Self::Command(_) => &NO_PARAMS,
         }
     }
 
@@ -138,18 +163,33 @@ impl RunSpec {
         match self {
             Self::Kernel { .. } => TaskKind::Native,
             Self::Plugin { .. } => TaskKind::Plugin,
+            Self::Command(_) => TaskKind::Command,
         }
     }
 
-    /// Code that is not ours, in words for messages about its crash: the plugin and its function.
+    /// Code that is not ours and runs in the worker's process, in words for messages about its
+    /// crash: the plugin and its function.
     #[must_use]
     pub fn foreign(&self) -> Option<String> {
         match self {
-            Self::Kernel { .. } => None,
+            Self::Kernel { .. } | Self::Command(_) => None,
             Self::Plugin { path, symbol, .. } => {
                 Some(format!("plugin {}, function {}", quoted(path), quoted(symbol)))
             }
         }
+    }
+
+    /// Bytes that no encoding of it exceeds: cheap, and far above the truth for short ones.
+    #[must_use]
+    pub fn encoded_bound(&self) -> u64 {
+        let names = match self {
+            Self::Kernel { name, .. } => text_bound(name),
+            Self::Plugin { path, symbol, .. } => text_bound(path) + text_bound(symbol),
+            Self::Command(command) => command_bound(command),
+        };
+        let params = self.params().iter();
+        let params = params.map(|(name, value)| text_bound(name) + value.encoded_bound());
+        VALUE_BOUND + names + params.sum::<u64>()
     }
 
     /// Brings every parameter into its one form.
@@ -162,6 +202,11 @@ impl RunSpec {
         let is_kernel = matches!(self, Self::Kernel { .. });
         let params = match self {
             Self::Kernel { params, .. } => params,
+            // What it holds is checked when the number of its inputs is known.
+            Self::Command(command) => {
+                command.normalize();
+                return Ok(());
+            }
             Self::Plugin { path, symbol, params } => {
                 for (field, text) in [("plugin", path), ("symbol", symbol)] {
                     if text.is_empty() || text.contains('\0') {
@@ -184,7 +229,27 @@ impl RunSpec {
     }
 }
 
+/// Bytes of a kind and a number or a length.
+const VALUE_BOUND: u64 = 16;
+
+fn text_bound(text: &str) -> u64 {
+    VALUE_BOUND + text.len() as u64
+}
+
 impl Param {
+    /// See `RunSpec::encoded_bound`. Parameters are nested `MAX_PARAM_DEPTH` deep at most.
+    fn encoded_bound(&self) -> u64 {
+        VALUE_BOUND
+            + match self {
+                Self::Null | Self::Bool(_) | Self::Int(_) | Self::UInt(_) | Self::Float(_) => 0,
+                Self::Str(text) => text.len() as u64,
+                Self::List(items) => items.iter().map(Self::encoded_bound).sum(),
+                Self::Map(entries) => {
+                    entries.iter().map(|(name, item)| text_bound(name) + item.encoded_bound()).sum()
+                }
+            }
+    }
+
     /// The one form: integers that fit i64 as `Int`, floats that JSON lacks as strings.
     fn normalize(&mut self, depth: usize) -> Result<(), &'static str> {
         match self {

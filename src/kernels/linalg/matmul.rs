@@ -4,16 +4,16 @@
 //! instructions at run time, so last bits may differ between kinds of CPU. Integers wrap; the
 //! product of bools is "or of ands".
 
+use super::field::{Field, Operand, matrix, matrix_mut};
+use super::product::{dot, multiply};
 use crate::kernels::Context;
 use crate::kernels::array::{Output, View, broadcast, broadcast_strides, text};
-use crate::kernels::cast::cast;
 use crate::kernels::fault::{Outcome, value_error};
+use crate::kernels::parallel;
 use crate::kernels::promotion::promote;
 use crate::kernels::strided::Walk;
 use crate::kernels::time::refuse_times;
 use bytemuck::Pod;
-use ndarray::linalg::general_mat_mul;
-use ndarray::{ArrayView2, ArrayViewMut2, LinalgScalar};
 use num_complex::Complex;
 use rdask_store::{DType, Sealed};
 
@@ -23,87 +23,23 @@ const SIGNATURE: &str = "(n?,k),(k,m?)->(n?,m?)";
 /// The product of the two inputs.
 pub(super) fn run(context: &Context<'_>, left: &View<'_>, right: &View<'_>) -> Outcome<Sealed> {
     let sizes = Sizes::new(&left.shape, &right.shape)?;
-    refuse_times("matmul", [left.dtype, right.dtype])?;
     let dtype = promote(left.dtype, right.dtype)?;
-    if dtype == DType::F16 {
-        let mut wide = product(context, &sizes, left, right, DType::F32)?;
-        let mut output = Output::new(context, dtype, &sizes.shape)?;
-        cast(DType::F32, wide.bytes_mut(), dtype, output.bytes_mut());
-        return output.seal();
-    }
-    product(context, &sizes, left, right, dtype)?.seal()
-}
-
-/// The product, computed in a dtype that is neither f16 nor a time.
-fn product(
-    context: &Context<'_>,
-    sizes: &Sizes,
-    left: &View<'_>,
-    right: &View<'_>,
-    dtype: DType,
-) -> Outcome<Output> {
     let mut output = Output::new(context, dtype, &sizes.shape)?;
     let mut left = Operand::new(context, left, dtype)?;
     let mut right = Operand::new(context, right, dtype)?;
-    let (left, right) = (left.bytes(), right.bytes());
-    let out = output.bytes_mut();
-    match dtype {
-        DType::Bool => sizes.each::<u8>(left, right, out, |size, x, y, out| {
-            plain(size, x, y, out, |sum, x, y| sum | (x & y));
-        }),
-        DType::I8 | DType::U8 => sizes.each::<u8>(left, right, out, |size, x, y, out| {
-            plain(size, x, y, out, |sum, x, y| sum.wrapping_add(x.wrapping_mul(y)));
-        }),
-        DType::I16 | DType::U16 => sizes.each::<u16>(left, right, out, |size, x, y, out| {
-            plain(size, x, y, out, |sum, x, y| sum.wrapping_add(x.wrapping_mul(y)));
-        }),
-        DType::I32 | DType::U32 => sizes.each::<u32>(left, right, out, |size, x, y, out| {
-            plain(size, x, y, out, |sum, x, y| sum.wrapping_add(x.wrapping_mul(y)));
-        }),
-        DType::I64 | DType::U64 => sizes.each::<u64>(left, right, out, |size, x, y, out| {
-            plain(size, x, y, out, |sum, x, y| sum.wrapping_add(x.wrapping_mul(y)));
-        }),
-        DType::F32 => sizes.each::<f32>(left, right, out, dense),
-        DType::F64 => sizes.each::<f64>(left, right, out, dense),
-        DType::C64 => sizes.each::<Complex<f32>>(left, right, out, dense),
-        DType::C128 => sizes.each::<Complex<f64>>(left, right, out, dense),
-        DType::F16 | DType::Datetime(_) | DType::Timedelta(_) => {
-            refuse_times("matmul", [dtype])?;
-        }
-    }
-    Ok(output)
-}
-
-/// An input in the dtype of the product.
-enum Operand<'a> {
-    Borrowed(&'a [u8]),
-    Cast(Output),
-}
-
-impl<'a> Operand<'a> {
-    fn new(context: &Context<'_>, view: &View<'a>, dtype: DType) -> Outcome<Self> {
-        if view.dtype == dtype {
-            return Ok(Self::Borrowed(view.bytes));
-        }
-        let mut converted = Output::new(context, dtype, &view.shape)?;
-        cast(view.dtype, view.bytes, dtype, converted.bytes_mut());
-        Ok(Self::Cast(converted))
-    }
-
-    fn bytes(&mut self) -> &[u8] {
-        match self {
-            Self::Borrowed(bytes) => bytes,
-            Self::Cast(output) => output.bytes_mut(),
-        }
-    }
+    sizes.each(context.threads, dtype, [left.bytes(), right.bytes()], output.bytes_mut())?;
+    output.seal()
 }
 
 /// Lengths of one product: `[n, k] · [k, m]`.
 #[derive(Clone, Copy, Debug)]
-struct Size {
-    n: usize,
-    k: usize,
-    m: usize,
+pub(super) struct Size {
+    /// Rows of the first matrix and of the product.
+    pub(super) n: usize,
+    /// Elements in each sum.
+    pub(super) k: usize,
+    /// Columns of the second matrix and of the product.
+    pub(super) m: usize,
 }
 
 /// Shapes of a stack of products.
@@ -159,81 +95,115 @@ impl Sizes {
         Ok(Self { one, stack, strides, shape })
     }
 
-    /// Runs `product` for every matrix of the stack.
-    fn each<T: Pod>(
+    /// Computes every matrix of the stack.
+    fn each(
         &self,
-        left: &[u8],
-        right: &[u8],
+        threads: u32,
+        dtype: DType,
+        [left, right]: [&[u8]; 2],
         out: &mut [u8],
-        product: impl Fn(Size, &[T], &[T], &mut [T]),
-    ) {
-        let (left, right): (&[T], &[T]) = (bytemuck::cast_slice(left), bytemuck::cast_slice(right));
-        let out: &mut [T] = bytemuck::cast_slice_mut(out);
+    ) -> Outcome<()> {
         let Size { n, k, m } = self.one;
         if out.is_empty() {
-            return;
+            return Ok(());
         }
+        let bytes = dtype.size();
         let mut x = Walk::new(&self.stack, &self.strides[0], 0);
         let mut y = Walk::new(&self.stack, &self.strides[1], 0);
-        for out in out.chunks_exact_mut(n * m) {
-            let x_part = &left[x.position()..x.position() + n * k];
-            let y_part = &right[y.position()..y.position() + k * m];
-            product(self.one, x_part, y_part, out);
+        for out in out.chunks_exact_mut(n * m * bytes) {
+            let x_part = &left[x.position() * bytes..][..n * k * bytes];
+            let y_part = &right[y.position() * bytes..][..k * m * bytes];
+            product(threads, dtype, self.one, [x_part, y_part], out)?;
             x.advance();
             y.advance();
         }
+        Ok(())
     }
 }
 
-/// The sum over `k` in order, row by row so that the inner loop is contiguous.
-fn plain<T: Pod>(size: Size, x: &[T], y: &[T], out: &mut [T], add: impl Fn(T, T, T) -> T) {
-    out.fill(T::zeroed());
-    if size.k == 0 {
-        return;
+/// One product of matrices that stand row by row.
+pub(super) fn product(
+    threads: u32,
+    dtype: DType,
+    size: Size,
+    [x, y]: [&[u8]; 2],
+    out: &mut [u8],
+) -> Outcome<()> {
+    let given = Given { threads, size, x, y };
+    match dtype {
+        DType::Bool => given.plain::<u8>(out, |x, y| x & y, |sum, xy| sum | xy),
+        DType::I8 | DType::U8 => given.plain(out, u8::wrapping_mul, u8::wrapping_add),
+        DType::I16 | DType::U16 => given.plain(out, u16::wrapping_mul, u16::wrapping_add),
+        DType::I32 | DType::U32 => given.plain(out, u32::wrapping_mul, u32::wrapping_add),
+        DType::I64 | DType::U64 => given.plain(out, u64::wrapping_mul, u64::wrapping_add),
+        DType::F32 => given.dense::<f32>(out),
+        DType::F64 => given.dense::<f64>(out),
+        DType::C64 => given.dense::<Complex<f32>>(out),
+        DType::C128 => given.dense::<Complex<f64>>(out),
+        DType::F16 | DType::Datetime(_) | DType::Timedelta(_) => refuse_times("matmul", [dtype]),
     }
-    for (out, x) in out.chunks_exact_mut(size.m).zip(x.chunks_exact(size.k)) {
-        for (x, y) in x.iter().zip(y.chunks_exact(size.m)) {
-            for (out, y) in out.iter_mut().zip(y) {
-                *out = add(*out, *x, *y);
+}
+
+/// Two matrices to be multiplied.
+#[derive(Clone, Copy)]
+struct Given<'a> {
+    threads: u32,
+    size: Size,
+    x: &'a [u8],
+    y: &'a [u8],
+}
+
+impl Given<'_> {
+    /// The sum over `k` in order, row by row so that the inner loop is contiguous.
+    fn plain<T: Pod + Send + Sync>(
+        self,
+        out: &mut [u8],
+        times: impl Fn(T, T) -> T + Sync,
+        plus: impl Fn(T, T) -> T + Sync,
+    ) -> Outcome<()> {
+        let Size { k, m, .. } = self.size;
+        let (x, y): (&[T], &[T]) = (bytemuck::cast_slice(self.x), bytemuck::cast_slice(self.y));
+        let out: &mut [T] = bytemuck::cast_slice_mut(out);
+        if k == 0 {
+            out.fill(T::zeroed());
+            return Ok(());
+        }
+        parallel::rows(out, m, self.threads, |start, out| {
+            for (out, x) in out.chunks_exact_mut(m).zip(x[start * k..].chunks_exact(k)) {
+                let mut rows = x.iter().zip(y.chunks_exact(m));
+                // The first product is no sum, so that it keeps the sign of a zero.
+                if let Some((x, y)) = rows.next() {
+                    for (out, y) in out.iter_mut().zip(y) {
+                        *out = times(*x, *y);
+                    }
+                }
+                for (x, y) in rows {
+                    for (out, y) in out.iter_mut().zip(y) {
+                        *out = plus(*out, times(*x, *y));
+                    }
+                }
             }
-        }
+            Ok(())
+        })
     }
-}
 
-/// Lanes of a dot product.
-const LANES: usize = 8;
-
-/// Floats: matrices by blocks, a single row or column by plain loops.
-fn dense<T: Pod + LinalgScalar>(size: Size, x: &[T], y: &[T], out: &mut [T]) {
-    if size.k == 0 {
-        out.fill(T::zero());
-    } else if size.m == 1 {
-        for (out, x) in out.iter_mut().zip(x.chunks_exact(size.k)) {
-            *out = dot(x, y);
+    /// Floats: matrices by blocks, a single row or column by plain loops.
+    fn dense<T: Field>(self, out: &mut [u8]) -> Outcome<()> {
+        let Size { n, k, m } = self.size;
+        if k <= 1 || (n == 1 && m > 1) {
+            return self.plain::<T>(out, |x, y| x * y, |sum, xy| sum + xy);
         }
-    } else if size.n == 1 {
-        plain(size, x, y, out, |sum, x, y| sum + x * y);
-    } else {
-        let shaped = "the slices have as many elements as the shapes";
-        let x = ArrayView2::from_shape((size.n, size.k), x).expect(shaped);
-        let y = ArrayView2::from_shape((size.k, size.m), y).expect(shaped);
-        let mut out = ArrayViewMut2::from_shape((size.n, size.m), out).expect(shaped);
-        general_mat_mul(T::one(), &x, &y, T::zero(), &mut out);
-    }
-}
-
-fn dot<T: Pod + LinalgScalar>(x: &[T], y: &[T]) -> T {
-    let mut lanes = [T::zero(); LANES];
-    let (x_chunks, x_rest) = x.as_chunks::<LANES>();
-    let (y_chunks, y_rest) = y.as_chunks::<LANES>();
-    for (x, y) in x_chunks.iter().zip(y_chunks) {
-        for ((lane, x), y) in lanes.iter_mut().zip(x).zip(y) {
-            *lane = *lane + *x * *y;
+        let (x, y): (&[T], &[T]) = (bytemuck::cast_slice(self.x), bytemuck::cast_slice(self.y));
+        let out: &mut [T] = bytemuck::cast_slice_mut(out);
+        if m == 1 {
+            return parallel::rows(out, 1, self.threads, |start, out| {
+                for (out, x) in out.iter_mut().zip(x[start * k..].chunks_exact(k)) {
+                    *out = dot(x, y);
+                }
+                Ok(())
+            });
         }
+        let (x, y) = (matrix(self.x, [n, k]), matrix(self.y, [k, m]));
+        multiply(self.threads, [T::one(), T::zero()], &x, &y, matrix_mut(out, [n, m]))
     }
-    for ((lane, x), y) in lanes.iter_mut().zip(x_rest).zip(y_rest) {
-        *lane = *lane + *x * *y;
-    }
-    let [a, b, c, d, e, f, g, h] = lanes;
-    ((a + b) + (c + d)) + ((e + f) + (g + h))
 }

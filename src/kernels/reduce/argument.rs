@@ -219,9 +219,7 @@ impl<T: Element, const MAX: bool, const SOUND: bool> Loop for Lines<'_, T, MAX, 
         if self.inner == 1 {
             for (run, out) in self.source.chunks_exact(self.length).zip(self.out) {
                 *out = match const { size_of::<T>() } {
-                    1 => run_place::<T, 128, MAX, SOUND>(run),
-                    2 => run_place::<T, 64, MAX, SOUND>(run),
-                    4 => run_place::<T, 32, MAX, SOUND>(run),
+                    1..=4 => run_place::<T, 32, MAX, SOUND>(run),
                     _ => run_place::<T, 16, MAX, SOUND>(run),
                 } as i64;
             }

@@ -208,10 +208,11 @@ pub(super) fn one_nan(x: f64) -> f64 {
     if x.is_nan() { f64::NAN } else { x }
 }
 
-/// Elements that are folded side by side: as many as fill two cache lines.
+/// Folds elements side by side: two cache lines of them, fewer where they are narrow, since more
+/// lanes than vector registers gain nothing.
 macro_rules! lanes_of {
     ($run:expr, $mask:ty, $start:expr, $join:expr) => {{
-        const LANES: usize = 128 / size_of::<$mask>();
+        const LANES: usize = if size_of::<$mask>() > 4 { 16 } else { 32 };
         let mut lanes = [$start; LANES];
         let (chunks, rest) = $run.as_chunks::<LANES>();
         for chunk in chunks {
@@ -236,7 +237,7 @@ macro_rules! lanes_of {
 /// Counts in lanes as wide as the elements.
 macro_rules! count_lanes_of {
     ($run:expr, $mask:ty) => {{
-        const LANES: usize = 128 / size_of::<$mask>();
+        const LANES: usize = if size_of::<$mask>() > 4 { 16 } else { 32 };
         let mut lanes: [$mask; LANES] = [0; LANES];
         let (chunks, rest) = $run.as_chunks::<LANES>();
         for chunk in chunks {
@@ -252,7 +253,7 @@ macro_rules! count_lanes_of {
 /// As `lanes_of`, with NaN told apart: one comparison and one minimum for each vector.
 macro_rules! float_lanes_of {
     ($run:expr, $mask:ty, $start:expr, $first:ident, $x:ident, $less:expr) => {{
-        const LANES: usize = 128 / size_of::<$mask>();
+        const LANES: usize = if size_of::<$mask>() > 4 { 16 } else { 32 };
         let mut lanes = [$start; LANES];
         let mut gaps = [<$mask>::NONE; LANES];
         let (chunks, rest) = $run.as_chunks::<LANES>();
@@ -487,28 +488,26 @@ pub(in crate::kernels) use with_element;
 /// As `with_element`, without times, which have been refused.
 macro_rules! with_number {
     ($dtype:expr, $T:ident => $body:expr) => {
-        $crate::kernels::reduce::element::with_number!($dtype, $T => $body, times: i64)
+        // Sums of u64 wrap as those of i64 do.
+        $crate::kernels::reduce::element::with_number!(@ $dtype, $T => $body, {
+            [Bool, U8] u8, [I8] i8, [I16] i16, [I32] i32, [I64, U64] i64,
+            [U16] u16, [U32] u32, [F32, F16] f32, [F64] f64,
+            [C64] num_complex::Complex<f32>, [C128] num_complex::Complex<f64>
+        }, i64)
     };
     ($dtype:expr, $T:ident => $body:expr, times: $times:ty) => {
-        $crate::kernels::reduce::element::with_number!(@ $dtype, $T => $body, $times, {
-            I8 i8, I16 i16, I32 i32, I64 i64, U16 u16, U32 u32, U64 u64, F64 f64,
-            C64 num_complex::Complex<f32>, C128 num_complex::Complex<f64>
-        })
+        $crate::kernels::reduce::element::with_number!(@ $dtype, $T => $body, {
+            [Bool, U8] u8, [I8] i8, [I16] i16, [I32] i32, [I64] i64,
+            [U16] u16, [U32] u32, [U64] u64, [F32, F16] f32, [F64] f64,
+            [C64] num_complex::Complex<f32>, [C128] num_complex::Complex<f64>
+        }, $times)
     };
-    (@ $dtype:expr, $T:ident => $body:expr, $times:ty, { $($name:ident $type:ty),* }) => {
+    (@ $dtype:expr, $T:ident => $body:expr, { $([$($name:ident),*] $type:ty),* }, $times:ty) => {
         match $dtype {
-            $(rdask_store::DType::$name => {
+            $($(rdask_store::DType::$name)|* => {
                 type $T = $type;
                 $body
             })*
-            rdask_store::DType::Bool | rdask_store::DType::U8 => {
-                type $T = u8;
-                $body
-            }
-            rdask_store::DType::F32 | rdask_store::DType::F16 => {
-                type $T = f32;
-                $body
-            }
             rdask_store::DType::Datetime(_) | rdask_store::DType::Timedelta(_) => {
                 type $T = $times;
                 $body
@@ -517,3 +516,15 @@ macro_rules! with_number {
     };
 }
 pub(in crate::kernels) use with_number;
+
+/// As `with_element` for what only tells zero from the rest: integers by their width.
+macro_rules! with_zeros {
+    ($dtype:expr, $T:ident => $body:expr) => {
+        $crate::kernels::reduce::element::with_number!(@ $dtype, $T => $body, {
+            [Bool, U8, I8] u8, [I16, U16] u16, [I32, U32] u32, [I64, U64] u64,
+            [F32, F16] f32, [F64] f64,
+            [C64] num_complex::Complex<f32>, [C128] num_complex::Complex<f64>
+        }, u64)
+    };
+}
+pub(in crate::kernels) use with_zeros;

@@ -178,7 +178,7 @@ impl<T: Element> Fold for Count<T> {
     type Partial = i64;
     type Above = Sum<i64>;
     const IDENTITY: i64 = 0;
-    const LEAF: usize = 8192;
+    const LEAF: usize = 4096;
     #[inline(always)]
     fn lift(item: T, (): ()) -> i64 {
         i64::from(item != T::NIL)

@@ -4,7 +4,7 @@
 //! forms one more for the numbers of elements that count.
 
 use super::Reduction;
-use super::element::{Element, Wide, one_nan, with_element, with_number};
+use super::element::{Element, Wide, one_nan, with_element, with_number, with_zeros};
 use super::fold::{
     ComplexSpread, ComplexSpreadOfSound, Count, Exists, Fold, Greatest, GreatestOfSound, Least,
     LeastOfSound, Product, ProductOfSound, RealTotal, Sound, Spread, SpreadOfSound, Total,
@@ -86,13 +86,13 @@ impl Job<'_> {
             (Reduction::Max, false) => with_element!(self.input.dtype, T => {
                 self.fold::<Greatest<T>, T>(|x| x, output)
             }),
-            (Reduction::Any, _) => with_element!(self.input.dtype, T => {
+            (Reduction::Any, _) => with_zeros!(self.input.dtype, T => {
                 self.fold::<Exists<T, false>, u8>(|flag| u8::from(flag != 0), output)
             }),
-            (Reduction::All, _) => with_element!(self.input.dtype, T => {
+            (Reduction::All, _) => with_zeros!(self.input.dtype, T => {
                 self.fold::<Exists<T, true>, u8>(|flag| u8::from(flag == 0), output)
             }),
-            (Reduction::Count, _) => with_element!(self.input.dtype, T => {
+            (Reduction::Count, _) => with_zeros!(self.input.dtype, T => {
                 self.fold::<Count<T>, i64>(|count| count, output)
             }),
             (Reduction::Min, true) if self.input.dtype.is_time() => {

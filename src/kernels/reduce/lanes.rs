@@ -75,9 +75,7 @@ fn run<F: Fold>(run: &[F::Item], value: F::Value) -> F::Partial {
 #[inline(always)]
 pub(super) fn leaf<F: Fold + ?Sized>(run: &[F::Item], value: F::Value) -> F::Partial {
     match const { size_of::<F::Partial>() } {
-        1 => lanes::<F, 128>(run, value),
-        2 => lanes::<F, 64>(run, value),
-        4 => lanes::<F, 32>(run, value),
+        1..=4 => lanes::<F, 32>(run, value),
         8 => lanes::<F, 16>(run, value),
         _ => lanes::<F, 8>(run, value),
     }

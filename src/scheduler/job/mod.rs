@@ -8,45 +8,19 @@
 //! Each wanted key has one or more targets: a file of its own, chunks of arrays. It is let go when
 //! all of them are written, so that a job needs memory for what is under way only.
 
+mod targets;
+
 use rdask_core::graph::{ArrayOutput, Graph, Outputs};
 use rdask_core::ids::{TaskId, WorkerId};
 use rdask_core::messages::{WriteTarget, Written};
 use rustc_hash::FxHashMap;
 use std::time::{Duration, Instant};
+use targets::{Targets, Writing};
 
 /// Times that a write is tried.
 const WRITE_TRIES: u32 = 3;
 /// Time over which they are spread.
 const WRITE_PERIOD: Duration = Duration::from_secs(30);
-
-/// One thing to write.
-#[derive(Debug)]
-struct Target {
-    what: WriteTarget,
-    state: Writing,
-    failures: u32,
-}
-
-impl Target {
-    /// Nothing is left to do for it.
-    fn is_settled(&self) -> bool {
-        matches!(self.state, Writing::Done(_) | Writing::Never)
-    }
-}
-
-#[derive(Debug)]
-enum Writing {
-    /// Its key is not in memory.
-    Waiting,
-    /// A worker is at it.
-    By(WorkerId),
-    /// It failed; the next try is due then.
-    Again(Instant),
-    /// Done.
-    Done(Written),
-    /// No try will help: the result does not fit its array, or the disk takes nothing.
-    Never,
-}
 
 /// What must be sent: this worker writes that.
 #[derive(Debug, PartialEq, Eq)]
@@ -95,7 +69,7 @@ pub(super) enum Failed {
 /// The client's books.
 #[derive(Debug, Default)]
 pub(super) struct Job {
-    targets: FxHashMap<TaskId, Vec<Target>>,
+    targets: FxHashMap<TaskId, Targets>,
     /// Keys whose targets are not all written and that did not err.
     open: usize,
     /// Wanted keys, in the graph's order.
@@ -197,7 +171,7 @@ impl Job {
         if targets.is_empty() {
             self.wanted.push(task);
         }
-        targets.push(Target { what, state: Writing::Waiting, failures: 0 });
+        targets.push(what);
     }
 
     /// Nothing is left to write.
@@ -213,7 +187,7 @@ impl Job {
             return Vec::new();
         }
         let mut orders = Vec::new();
-        for target in self.targets.get_mut(&task).into_iter().flatten() {
+        for target in self.targets.get_mut(&task).into_iter().flat_map(Targets::iter_mut) {
             if matches!(target.state, Writing::Waiting) {
                 target.state = Writing::By(worker);
                 orders.push(Order { worker, task, target: target.what.clone() });
@@ -224,7 +198,7 @@ impl Job {
 
     /// The last copy of a key is gone; it will come again.
     pub(super) fn on_lost_data(&mut self, task: TaskId) {
-        for target in self.targets.get_mut(&task).into_iter().flatten() {
+        for target in self.targets.get_mut(&task).into_iter().flat_map(Targets::iter_mut) {
             if matches!(target.state, Writing::Again(_)) {
                 self.again -= 1;
             }
@@ -238,7 +212,7 @@ impl Job {
     pub(super) fn on_worker_lost(&mut self, lost: WorkerId) -> Vec<TaskId> {
         let mut tasks = Vec::new();
         for task in &self.wanted {
-            for target in self.targets.get_mut(task).into_iter().flatten() {
+            for target in self.targets.get_mut(task).into_iter().flat_map(Targets::iter_mut) {
                 if matches!(target.state, Writing::By(worker) if worker == lost) {
                     target.state = Writing::Waiting;
                     if tasks.last() != Some(task) {
@@ -258,9 +232,10 @@ impl Job {
         what: &WriteTarget,
         written: Written,
     ) -> bool {
-        let Some(target) = self.being_written(worker, task, what) else { return false };
-        target.state = Writing::Done(written);
-        let settled = self.is_settled(task);
+        let Some(targets) = self.targets.get_mut(&task) else { return false };
+        let Some(at) = targets.being_written(worker, what) else { return false };
+        targets.settle(at, Writing::Done(written));
+        let settled = targets.are_settled();
         if settled && !self.erred.contains_key(&task) {
             self.open -= 1;
         }
@@ -269,41 +244,28 @@ impl Job {
 
     /// Nothing is left to do with a key's result.
     pub(super) fn is_settled(&self, task: TaskId) -> bool {
-        self.targets.get(&task).is_some_and(|targets| targets.iter().all(Target::is_settled))
-    }
-
-    /// The target that this worker is at; none when the order was taken back.
-    fn being_written(
-        &mut self,
-        worker: WorkerId,
-        task: TaskId,
-        what: &WriteTarget,
-    ) -> Option<&mut Target> {
-        self.targets.get_mut(&task)?.iter_mut().find(|target| {
-            target.what == *what && matches!(target.state, Writing::By(by) if by == worker)
-        })
+        self.targets.get(&task).is_some_and(Targets::are_settled)
     }
 
     /// A write failed.
     pub(super) fn on_failed(&mut self, worker: WorkerId, failed: &FailedWrite) -> Failed {
-        let Some(target) = self.being_written(worker, failed.task, &failed.target) else {
-            return Failed::Stale;
-        };
+        let Some(targets) = self.targets.get_mut(&failed.task) else { return Failed::Stale };
+        let Some(at) = targets.being_written(worker, &failed.target) else { return Failed::Stale };
         if failed.mismatch {
-            target.state = Writing::Never;
+            targets.settle(at, Writing::Never);
             self.give_up(failed.task, Some(&failed.reason));
             return Failed::Mismatch;
         }
         let mut pause = Duration::ZERO;
         if failed.was_held() {
-            target.failures += 1;
+            targets[at].failures += 1;
             pause = WRITE_PERIOD / WRITE_TRIES;
         }
-        if target.failures >= WRITE_TRIES {
-            target.state = Writing::Never;
+        if targets[at].failures >= WRITE_TRIES {
+            targets.settle(at, Writing::Never);
             return Failed::GivenUp;
         }
-        target.state = Writing::Again(Instant::now() + pause);
+        targets[at].state = Writing::Again(Instant::now() + pause);
         self.again += 1;
         Failed::Retry
     }
@@ -315,11 +277,13 @@ impl Job {
             return tasks;
         }
         for task in &self.wanted {
-            for target in self.targets.get_mut(task).into_iter().flatten() {
+            for target in self.targets.get_mut(task).into_iter().flat_map(Targets::iter_mut) {
                 if matches!(target.state, Writing::Again(at) if at <= now) {
                     self.again -= 1;
                     target.state = Writing::Waiting;
-                    tasks.push(*task);
+                    if tasks.last() != Some(task) {
+                        tasks.push(*task);
+                    }
                 }
             }
         }
@@ -339,8 +303,7 @@ impl Job {
     /// A wanted key will not be written whole; `reason`: when its result is there all the same.
     fn give_up(&mut self, task: TaskId, reason: Option<&str>) {
         let Some(targets) = self.targets.get(&task) else { return };
-        let done = targets.iter().all(|target| matches!(target.state, Writing::Done(_)));
-        if !done && self.erred.insert(task, reason.map(str::to_owned)).is_none() {
+        if !targets.are_written() && self.erred.insert(task, reason.map(str::to_owned)).is_none() {
             self.open -= 1;
         }
     }
@@ -352,7 +315,8 @@ impl Job {
 
     /// Writes under way.
     pub(super) fn writing(&self) -> bool {
-        self.targets.values().flatten().any(|target| matches!(target.state, Writing::By(_)))
+        let mut all = self.targets.values().flat_map(Targets::iter);
+        all.any(|target| matches!(target.state, Writing::By(_)))
     }
 
     /// Files that are written.
@@ -362,22 +326,12 @@ impl Job {
 
     /// What became of the file of a key; none when it was not written.
     pub(super) fn file_of(&self, task: TaskId) -> Option<&Written> {
-        self.targets.get(&task)?.iter().find_map(|target| match (&target.what, &target.state) {
-            (WriteTarget::File { .. }, Writing::Done(written)) => Some(written),
-            _ => None,
-        })
+        self.targets.get(&task)?.file()
     }
 
     /// What became of a chunk that starts there in the array with this part file.
     pub(super) fn chunk_of(&self, task: TaskId, part: &str, at: &[u64]) -> Option<&Written> {
-        self.targets.get(&task)?.iter().find_map(|target| match (&target.what, &target.state) {
-            (WriteTarget::Chunk { path, start, .. }, Writing::Done(written))
-                if path == part && start == at =>
-            {
-                Some(written)
-            }
-            _ => None,
-        })
+        self.targets.get(&task)?.chunk(part, at)
     }
 }
 
@@ -410,5 +364,4 @@ pub(super) fn chunks(array: &ArrayOutput) -> impl Iterator<Item = (TaskId, Vec<u
 }
 
 #[cfg(test)]
-#[path = "job_tests.rs"]
 mod tests;

@@ -1,0 +1,319 @@
+//! A pretend cluster: the real cores on machines, a network and clients that are not there.
+//!
+//! ```text
+//!   agenda ─▶ happening ─▶ scheduler core (head) ──┐ frames, through the codec,
+//!     ▲                 └▶ worker cores (process) ─┤ each stream in order, with delays
+//!     └────────────────────────────────────────────┘ faults and clients from the seed
+//! ```
+//!
+//! One agenda, one seed: equal scenarios give equal traces. After every event each core checks
+//! itself; `invariants/` holds what must be true across them. `Scenario` says what is simulated,
+//! `Simulation::run` does it.
+
+mod agenda;
+mod breakage;
+mod clients;
+mod faults;
+mod head;
+pub mod invariants;
+mod machine;
+mod network;
+mod process;
+mod scenario;
+mod trace;
+mod transfers;
+mod workload;
+
+pub use clients::{Belief, Clients};
+pub use faults::{Fault, FaultPlan, KINDS};
+pub use machine::MachineSpec;
+pub use network::Network;
+pub use scenario::Scenario;
+pub use trace::Trace;
+pub use workload::{Behaviour, Workload};
+
+use crate::codec;
+use crate::config::{Config, SECOND_NS};
+use crate::ids::{ClientId, TaskId, TransferId, WorkerId};
+use crate::rng::Rng;
+use crate::scheduler::{GraphSubmission, SchedulerEvent, SchedulerOut, SchedulerState};
+use crate::time::Time;
+use crate::wire::Introductions;
+use agenda::{Agenda, Happening};
+use invariants::{Invariant, When};
+use machine::{Life, Machine};
+use rustc_hash::FxHashMap;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::collections::BTreeSet;
+
+/// The client that submits the graph.
+const JOB: ClientId = ClientId(0);
+/// Simulated time after the last fault in which everything must end.
+const PATIENCE_NS: u64 = 3600 * SECOND_NS;
+/// Happenings of one moment; more than that never end.
+const AT_ONCE: u64 = 10_000_000;
+
+/// A property that did not hold.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{property} broken at {at_ns} ns: {what}")]
+pub struct Broken {
+    /// Name of the property, as in the table of `invariants`.
+    pub property: &'static str,
+    /// When.
+    pub at_ns: u64,
+    /// What was found.
+    pub what: String,
+}
+
+/// A run in progress.
+pub struct Simulation {
+    seed: u64,
+    now: Time,
+    agenda: Agenda,
+    rng: Rng,
+    config: Config,
+    network: Network,
+    workload: Workload,
+    /// Values of a serial run.
+    expected: Vec<u64>,
+    scheduler: SchedulerState,
+    out: SchedulerOut,
+    introductions: Introductions,
+    timer: Option<Time>,
+    /// Workers that the scheduler hears.
+    connected: BTreeSet<WorkerId>,
+    clients: Clients,
+    machines: Vec<Machine>,
+    /// Slot of every life so far.
+    slot_of: Vec<usize>,
+    /// What each open request asked for.
+    requests: FxHashMap<(WorkerId, TransferId), Vec<TaskId>>,
+    /// Pairs of slots that do not reach each other.
+    cuts: BTreeSet<(usize, usize)>,
+    /// Workers whose control connection is broken.
+    deaf: BTreeSet<WorkerId>,
+    /// Runs of each task that began.
+    executions: Vec<u32>,
+    /// Times that each task gave itself back.
+    rescheduled: Vec<u32>,
+    heals: Time,
+    healed: bool,
+    faultless: bool,
+    trace: Trace,
+}
+
+impl Simulation {
+    /// Sets a scenario up; nothing has happened yet.
+    #[must_use]
+    pub fn new(scenario: Scenario) -> Self {
+        let Scenario { seed, config, network, machines, workload, plan } = scenario;
+        let mut agenda = Agenda::default();
+        let mut rng = Rng::new(seed ^ 0x5eed);
+        for slot in 0..machines.len() {
+            let at = Time(rng.below(network.latency_ns * 100 + 1));
+            agenda.at(at, Happening::Starts { slot });
+        }
+        let faultless = plan.faults.is_empty();
+        for (at, fault) in plan.faults {
+            agenda.at(at, Happening::Breaks { fault });
+        }
+        agenda.at(plan.heals, Happening::Heals);
+        let tasks = workload.graph.len();
+        Self {
+            now: Time(0),
+            agenda,
+            rng,
+            network,
+            expected: workload.serial(),
+            scheduler: SchedulerState::new(config.clone(), seed),
+            config,
+            out: SchedulerOut::default(),
+            introductions: Introductions::default(),
+            timer: None,
+            connected: BTreeSet::new(),
+            clients: Clients::default(),
+            machines: machines.into_iter().map(Machine::new).collect(),
+            slot_of: Vec::new(),
+            requests: FxHashMap::default(),
+            cuts: BTreeSet::new(),
+            deaf: BTreeSet::new(),
+            executions: vec![0; tasks],
+            rescheduled: vec![0; tasks],
+            heals: plan.heals,
+            healed: false,
+            faultless,
+            trace: Trace::default(),
+            workload,
+            seed,
+        }
+    }
+
+    /// Runs to the end.
+    ///
+    /// # Errors
+    /// The first property of `invariants` that does not hold.
+    ///
+    /// # Panics
+    /// When a core finds one of its own invariants broken; the message holds the story.
+    pub fn run(mut self) -> Result<Trace, Broken> {
+        self.submit();
+        let mut at_once = 0;
+        while let Some((at, number, happening)) = self.agenda.pop() {
+            if let Some(until) = self.frozen(&happening).filter(|until| *until > at) {
+                self.agenda.put_off(until, number, happening);
+                continue;
+            }
+            at_once = if at == self.now { at_once + 1 } else { 0 };
+            self.now = at;
+            self.happen(happening);
+            self.check(When::Always)?;
+            if self.is_over() {
+                self.check(When::Quiet)?;
+                self.trace.makespan_ns = self.clients.last.0.max(self.trace.makespan_ns);
+                return Ok(self.trace);
+            }
+            if self.now > self.heals.after_ns(PATIENCE_NS) || at_once > AT_ONCE {
+                break;
+            }
+        }
+        let what = self.whereabouts();
+        Err(Broken { property: "progress", at_ns: self.now.0, what })
+    }
+
+    fn submit(&mut self) {
+        self.schedule(SchedulerEvent::AddClient(JOB));
+        self.schedule(SchedulerEvent::AddClient(ClientId(1)));
+        let wanted = self.workload.wanted.clone();
+        for task in &wanted {
+            self.clients.desires(JOB, *task);
+        }
+        let submission = GraphSubmission {
+            client: JOB,
+            graph: self.workload.graph.clone(),
+            order: self.workload.order.clone(),
+            wanted,
+            run_once: self.workload.run_once.clone(),
+        };
+        self.schedule(SchedulerEvent::UpdateGraph(Box::new(submission)));
+        self.schedule(SchedulerEvent::AllWorkersArrived);
+    }
+
+    fn happen(&mut self, happening: Happening) {
+        use Happening as H;
+        match happening {
+            H::Starts { slot } => self.start(slot),
+            H::ToWorker { worker, frame } => {
+                if !self.deaf.contains(&worker) {
+                    self.on_frame_down(worker, &frame);
+                }
+            }
+            H::ToScheduler { worker, frame } | H::Vitals { worker, frame } => {
+                if !self.deaf.contains(&worker) {
+                    self.on_frame_up(worker, &frame);
+                }
+            }
+            H::StreamEnds { worker } => self.on_stream_end(worker),
+            H::Reported { worker, executing } => self.lose(worker, Some(executing)),
+            H::PatienceEnds { worker } => self.lose(worker, None),
+            H::Disowned { worker } => self.end(worker, true),
+            H::RunEnds { worker, task, run_id } => self.on_run_end(worker, task, run_id),
+            H::Secedes { worker, task, run_id } => self.on_secede(worker, task, run_id),
+            H::Asked { worker, transfer, peer, tasks } => {
+                self.on_asked(worker, transfer, peer, &tasks);
+            }
+            H::Answered { worker, transfer, peer, answer } => {
+                self.on_answered(worker, transfer, peer, answer);
+            }
+            H::Unanswered { worker, transfer } => self.on_unanswered(worker, transfer),
+            H::Heartbeat { worker } => self.on_heartbeat(worker),
+            H::WorkerTimer { worker, at } => self.on_worker_timer(worker, at),
+            H::SchedulerTimer { at } => {
+                if self.timer == Some(at) {
+                    self.timer = None;
+                    self.schedule(SchedulerEvent::Timeout);
+                }
+            }
+            H::Silent { worker, since } => self.on_silent(worker, since),
+            H::Mends { fault } => self.on_mend(&fault),
+            H::Breaks { fault } => self.on_break(fault),
+            H::Heals => self.on_heal(),
+        }
+    }
+
+    /// Until when the process that takes it in is stopped.
+    fn frozen(&self, happening: &Happening) -> Option<Time> {
+        let slot = self.slot_of[happening.receiver()?.index()];
+        self.machines[slot].frozen_until
+    }
+
+    /// Whether nothing more can come of it.
+    fn is_over(&self) -> bool {
+        self.healed
+            && self.agenda.progress() == 0
+            && self.scheduler.is_idle()
+            && self.machines.iter().all(|machine| machine.frozen_until.is_none())
+    }
+
+    fn check(&self, when: When) -> Result<(), Broken> {
+        for Invariant { name, when: due, check } in invariants::ALL {
+            if *due == when {
+                check(self).map_err(|what| Broken { property: name, at_ns: self.now.0, what })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The life of a worker, if it goes on.
+    fn life_mut(&mut self, worker: WorkerId) -> Option<&mut Life> {
+        let slot = *self.slot_of.get(worker.index())?;
+        self.machines[slot].life.as_mut().filter(|life| life.worker == worker)
+    }
+
+    /// The lives that go on, by slot.
+    fn lives(&self) -> impl Iterator<Item = &Life> {
+        self.machines.iter().filter_map(|machine| machine.life.as_ref())
+    }
+
+    /// Where everything stands, for a run that is stuck.
+    fn whereabouts(&self) -> String {
+        use crate::scheduler::TaskState as S;
+        let mut text = String::from("the job does not end:");
+        for index in 0..self.workload.graph.len() {
+            let task = TaskId::from_index(index);
+            let state = self.scheduler.state_of(task);
+            if matches!(state, S::Waiting | S::Queued | S::NoWorker | S::Processing) {
+                text.push_str("\n  ");
+                text.push_str(&self.scheduler.story(task));
+                for life in self.lives() {
+                    let here = life.state.as_ref().and_then(|core| core.state(task));
+                    if let Some(state) = here {
+                        text.push_str(&format!("\n    worker {}: {state:?}", life.worker.0));
+                    }
+                }
+                break;
+            }
+        }
+        text
+    }
+}
+
+/// Appends a message to a frame: its length, then its bytes.
+fn write_message<M: Serialize>(message: &M, frame: &mut Vec<u8>) {
+    let start = frame.len();
+    frame.extend([0; 4]);
+    codec::encode_into(message, frame).expect("messages of a simulation are short");
+    let length = u32::try_from(frame.len() - start - 4).expect("bounded by the codec");
+    frame[start..start + 4].copy_from_slice(&length.to_le_bytes());
+}
+
+/// The messages of a frame.
+fn read_frame<M: DeserializeOwned>(mut frame: &[u8]) -> Vec<M> {
+    let mut messages = Vec::new();
+    while let Some((length, rest)) = frame.split_first_chunk::<4>() {
+        let (body, rest) = rest.split_at(u32::from_le_bytes(*length) as usize);
+        messages.push(codec::decode(body).expect("it was encoded by the same codec"));
+        frame = rest;
+    }
+    messages
+}
