@@ -144,7 +144,7 @@ impl Program {
         let size = self.dtype.size();
         let block = self.block.min(out.len() / size);
         parallel::rows(out, block * size, threads, |first, out| {
-            Run::new(self, level, inputs, shape, first * block, block).all(out)
+            Run::new((self, level), inputs, shape, first * block, block).all(out)
         })
     }
 }
@@ -161,8 +161,7 @@ struct Run<'a> {
 impl<'a> Run<'a> {
     /// From element `first` of the result on, `block` elements at once.
     fn new(
-        program: &'a Program,
-        level: Level,
+        (program, level): (&'a Program, Level),
         inputs: &[View<'a>],
         shape: &[usize],
         first: usize,
@@ -235,7 +234,8 @@ impl<'a> Run<'a> {
                 vector::unary(level, function, dtype, read(0, dtype), out);
             }
             Typed::Binary(function, dtype, _, _) => {
-                vector::binary(level, function, dtype, read(0, dtype), read(1, dtype), out)?;
+                let operands = [read(0, dtype), read(1, dtype)];
+                vector::binary(level, function, dtype, operands, out)?;
             }
             Typed::Mixed(compare, _, _) => {
                 vector::mixed(compare, read(0, DType::I64), read(1, DType::U64), out);

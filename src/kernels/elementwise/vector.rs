@@ -146,8 +146,7 @@ pub(super) fn binary(
     level: Level,
     function: Binary,
     dtype: DType,
-    x: &[u8],
-    y: &[u8],
+    [x, y]: [&[u8]; 2],
     out: &mut [u8],
 ) -> Outcome<()> {
     match dtype {
