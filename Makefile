@@ -2,13 +2,13 @@
 #
 #   make demo     the main job on real input, from nothing      make test   every test
 #   make build    the binary and the MPI shims                  make bench  ratios to anchors
-#   make compare  the same graphs in Dask, METG beside MPI
+#   make compare  the same graphs in Dask, METG beside MPI  make sim    seeds of the simulator
 #   make verify   format, lints, licences (reads only)          make fix    format, lints (writes)
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 export RDASK_COMMIT ?= $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
 
-.PHONY: build demo test verify fix bench compare mpi docs clean clean-demo
+.PHONY: build demo test verify fix sim bench compare mpi docs clean clean-demo
 
 build:
 	@ci/build.sh
@@ -26,6 +26,13 @@ verify:
 fix:
 	cargo clippy --fix --allow-dirty --allow-staged --workspace --all-targets
 	cargo fmt --all
+
+# Seeds of the simulator, SEEDS of them from FIRST on; a failing one prints how to run it again.
+SEEDS ?= 10000
+FIRST ?= 0
+sim:
+	SIM_SEEDS=$(SEEDS) SIM_FIRST=$(FIRST) \
+		cargo test --release -p rdask-core --test simulation -- --nocapture
 
 # One table: what, ours, anchor, ratio, goal.
 bench: build

@@ -54,17 +54,19 @@ impl Introductions {
         self.told.remove(&worker);
     }
 
-    /// The messages that an instruction becomes, in order; none for those to clients and timers.
+    /// The messages that an instruction becomes, in order; none for those to clients and timers,
+    /// and without a graph none for tasks.
     pub fn messages(
         &mut self,
         instruction: &SchedulerInstruction,
         out: &SchedulerOut,
-        (graph, state): (&Graph, &SchedulerState),
+        (graph, state): (Option<&Graph>, &SchedulerState),
         send: &mut dyn FnMut(WorkerId, ToWorker),
     ) {
         use SchedulerInstruction as I;
         match instruction {
             I::ComputeTask { worker, task, run_id, attempt, priority, dependencies } => {
+                let Some(graph) = graph else { return };
                 let dependencies = dependencies.of(&out.dependencies);
                 self.introduce(*worker, dependencies, (out, state), send);
                 let spec = graph.spec_of[task.index()];

@@ -79,6 +79,17 @@ pub(super) fn each<P: Send>(pieces: Vec<P>, work: impl Fn(P) -> Outcome<()> + Sy
     }
 }
 
+/// A part of some work, whatever it is.
+pub(super) type Job<'a> = Box<dyn FnOnce() -> Outcome<()> + Send + 'a>;
+
+/// Runs all jobs, as `each` does. Compiled once, for kernels that have many kinds of work.
+///
+/// # Errors
+/// That of the first job in order that has one.
+pub(super) fn all(jobs: Vec<Job<'_>>) -> Outcome<()> {
+    each(jobs, |job| job())
+}
+
 /// Splits a result of rows of `width` elements between threads; `work` gets the number of its first
 /// row and its rows. Without elements it is not called.
 ///

@@ -13,15 +13,15 @@ use crate::clock::Clock;
 use crate::user_error::UserError;
 use rdask_core::codec;
 use rdask_core::graph::Graph;
-use rdask_core::ids::{ClientId, RunId, TaskId, WorkerId};
-use rdask_core::messages::{ComputeTask, Dependency, Needs, Priority, ToScheduler, ToWorker};
+use rdask_core::ids::{ClientId, TaskId, WorkerId};
+use rdask_core::messages::{ToScheduler, ToWorker};
 use rdask_core::scheduler::{
-    DependencyAt, GraphSubmission, SchedulerEvent, SchedulerInstruction, SchedulerOut,
-    SchedulerState, Span, TaskState,
+    GraphSubmission, SchedulerEvent, SchedulerInstruction, SchedulerOut, SchedulerState, TaskState,
 };
 use rdask_core::time::Time;
+use rdask_core::wire::Introductions;
 use rdask_transport::{Batch, Channel, Role};
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashSet;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -59,8 +59,10 @@ pub(super) struct Driver {
     pub(super) links: BTreeMap<WorkerId, Link>,
     pub(super) nannies: Nannies,
     pub(super) graph: Option<Arc<Graph>>,
-    /// Run specs as they travel; encoded when first needed.
-    specs: Vec<Option<Vec<u8>>>,
+    /// What each worker has been told of specs and peers.
+    pub(super) introductions: Introductions,
+    /// Messages of one instruction; kept for its memory.
+    messages: Vec<(WorkerId, ToWorker)>,
     pub(super) loaded: Option<Box<LoadedGraph>>,
     pub(super) job: Job,
     pub(super) folder: Option<Folder>,
@@ -98,7 +100,8 @@ impl Driver {
             links: BTreeMap::new(),
             nannies,
             graph: None,
-            specs: Vec::new(),
+            introductions: Introductions::default(),
+            messages: Vec::new(),
             loaded: None,
             job: Job::default(),
             folder: None,
@@ -224,7 +227,6 @@ impl Driver {
 
     /// Submits the graph.
     pub(super) fn submit(&mut self, submission: GraphSubmission) {
-        self.specs = vec![None; submission.graph.specs.len()];
         self.graph = Some(Arc::clone(&submission.graph));
         let now = self.clock.now();
         self.began = Some(now);
@@ -242,10 +244,19 @@ impl Driver {
         out.clear();
         self.state.handle(self.clock.now(), event, &mut out);
         let mut reports = Vec::new();
+        let mut messages = std::mem::take(&mut self.messages);
         for instruction in &out.instructions {
             tracing::trace!(?instruction, "scheduler instruction");
-            self.carry_out(instruction, &out, &mut reports);
+            let about = (self.graph.as_deref(), &self.state);
+            self.introductions.messages(instruction, &out, about, &mut |worker, message| {
+                messages.push((worker, message));
+            });
+            for (worker, message) in messages.drain(..) {
+                self.send(worker, &message);
+            }
+            self.carry_out(instruction, &mut reports);
         }
+        self.messages = messages;
         self.out = out;
         for (client, report) in reports {
             if client == JOB {
@@ -254,47 +265,30 @@ impl Driver {
         }
     }
 
+    /// What an instruction is besides its messages to workers.
     fn carry_out(
         &mut self,
         instruction: &SchedulerInstruction,
-        out: &SchedulerOut,
         reports: &mut Vec<(ClientId, Report)>,
     ) {
         use SchedulerInstruction as I;
         match instruction {
-            I::ComputeTask { worker, task, run_id, attempt, priority, dependencies } => {
-                let sending = Sending {
-                    task: *task,
-                    run_id: *run_id,
-                    attempt: *attempt,
-                    priority: *priority,
-                };
-                self.compute_task(*worker, &sending, dependencies.of(&out.dependencies), out);
-            }
-            I::FreeKeys { worker, tasks } => {
-                self.send(*worker, &ToWorker::FreeKeys { tasks: tasks.of(&out.frees).to_vec() });
-            }
-            I::RemoveReplicas { worker, tasks } => {
-                let tasks = tasks.of(&out.tasks).to_vec();
-                self.send(*worker, &ToWorker::RemoveReplicas { tasks });
-            }
-            I::RefreshWhoHas { worker, who_has } => self.refresh(*worker, *who_has, out),
-            I::RemoveWorker { worker, gone } => {
-                self.send(*worker, &ToWorker::RemoveWorker { worker: *gone });
-            }
-            I::BadKeyAck { worker, task, peer } => {
-                self.send(*worker, &ToWorker::BadKeyAck { task: *task, peer: *peer });
-            }
-            I::AcceptWorker { worker, heartbeat_ns } => self.accept(*worker, *heartbeat_ns),
-            I::RefuseWorker { worker, reason } | I::CloseWorker { worker, reason } => {
-                self.send(*worker, &ToWorker::Close { reason: reason.clone() });
-            }
+            I::AcceptWorker { worker, .. } => self.accept(*worker),
             I::KeyInMemory { client, task } => {
                 reports.push((*client, Report::KeyInMemory(*task)));
             }
             I::TaskErred { client, task } => reports.push((*client, Report::TaskErred(*task))),
             I::LostData { client, task } => reports.push((*client, Report::LostData(*task))),
-            I::TaskRetried { .. } | I::CancelledKeys { .. } => {}
+            I::ComputeTask { .. }
+            | I::FreeKeys { .. }
+            | I::RemoveReplicas { .. }
+            | I::RefreshWhoHas { .. }
+            | I::RemoveWorker { .. }
+            | I::BadKeyAck { .. }
+            | I::RefuseWorker { .. }
+            | I::CloseWorker { .. }
+            | I::TaskRetried { .. }
+            | I::CancelledKeys { .. } => {}
             I::Idle => reports.push((JOB, Report::Idle)),
             I::SetTimer(at) => self.timer = Some(*at),
             I::Warn(text) => tracing::warn!("{text}"),
@@ -329,76 +323,6 @@ impl Driver {
             self.await_drained(worker);
         }
     }
-
-    fn compute_task(
-        &mut self,
-        worker: WorkerId,
-        sending: &Sending,
-        dependencies: &[DependencyAt],
-        out: &SchedulerOut,
-    ) {
-        let Some(graph) = self.graph.clone() else { return };
-        let task = sending.task;
-        for dependency in dependencies {
-            self.introduce(worker, dependency.holders.of(&out.holders));
-        }
-        let spec = graph.spec_of[task.index()];
-        let Some(link) = self.links.get_mut(&worker) else { return };
-        if link.must_define_spec(spec.index()) {
-            let bytes = self.specs[spec.index()].get_or_insert_with(|| {
-                codec::encode(&graph.specs[spec.index()])
-                    .expect("the length was checked on loading")
-            });
-            let bytes = bytes.clone();
-            self.send(worker, &ToWorker::DefineSpec { spec, bytes });
-        }
-        let message = ToWorker::ComputeTask(ComputeTask {
-            task,
-            key: graph.key(task).to_owned(),
-            run_id: sending.run_id,
-            attempt: sending.attempt,
-            priority: sending.priority,
-            spec,
-            arguments: arguments(graph.inputs.row(task), dependencies),
-            dependencies: dependencies
-                .iter()
-                .map(|dependency| Dependency {
-                    task: dependency.task,
-                    nbytes: dependency.nbytes,
-                    who_has: dependency.holders.of(&out.holders).to_vec(),
-                })
-                .collect(),
-            needs: needs(&graph, task),
-        });
-        self.send(worker, &message);
-    }
-
-    /// Sends who the peers are that a message will name.
-    fn introduce(&mut self, worker: WorkerId, peers: &[WorkerId]) {
-        for peer in peers {
-            if *peer == worker {
-                continue;
-            }
-            let Some(introduction) = self.links.get(peer).map(|link| link.as_peer(*peer)) else {
-                continue;
-            };
-            if self.links.get_mut(&worker).is_some_and(|link| link.must_introduce(*peer)) {
-                self.send(worker, &ToWorker::AddPeer(introduction));
-            }
-        }
-    }
-
-    fn refresh(&mut self, worker: WorkerId, who_has: Span, out: &SchedulerOut) {
-        let entries = who_has.of(&out.dependencies);
-        for entry in entries {
-            self.introduce(worker, entry.holders.of(&out.holders));
-        }
-        let who_has = entries
-            .iter()
-            .map(|entry| (entry.task, entry.holders.of(&out.holders).to_vec()))
-            .collect();
-        self.send(worker, &ToWorker::RefreshWhoHas { who_has });
-    }
 }
 
 /// What the core reports to a client.
@@ -412,45 +336,4 @@ pub(super) enum Report {
     LostData(TaskId),
     /// Nothing is left to do.
     Idle,
-}
-
-/// One sending of a task.
-struct Sending {
-    task: TaskId,
-    run_id: RunId,
-    attempt: u32,
-    priority: Priority,
-}
-
-/// Arguments as positions among the distinct inputs; empty when they are just those in order.
-fn arguments(inputs: &[TaskId], dependencies: &[DependencyAt]) -> Vec<u32> {
-    let same = inputs.len() == dependencies.len()
-        && inputs.iter().zip(dependencies).all(|(input, dependency)| *input == dependency.task);
-    if same {
-        return Vec::new();
-    }
-    let positions: FxHashMap<TaskId, u32> = dependencies
-        .iter()
-        .zip(0..)
-        .map(|(dependency, position)| (dependency.task, position))
-        .collect();
-    inputs.iter().map(|input| positions[input]).collect()
-}
-
-fn needs(graph: &Graph, task: TaskId) -> Option<Box<Needs>> {
-    if graph.attributes.is_empty() {
-        return None;
-    }
-    let attributes = graph.attributes_of(task)?;
-    let needs = Needs {
-        threads: attributes.threads.unwrap_or(1),
-        memory_bytes: attributes.memory_bytes.unwrap_or(0),
-        resources: attributes.resources.clone(),
-        timeout_ns: attributes.timeout_ns.unwrap_or(0),
-    };
-    let plain = needs.threads == 1
-        && needs.memory_bytes == 0
-        && needs.resources.is_empty()
-        && needs.timeout_ns == 0;
-    (!plain).then(|| Box::new(needs))
 }

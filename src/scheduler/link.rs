@@ -1,33 +1,12 @@
-//! The scheduler's end of one worker: its connection and what has crossed it already.
+//! The scheduler's end of one worker: its connection, what it said last, and its clock.
 //!
-//! Numbers cross alone; a spec and a peer's name and addresses go ahead of the first message that
-//! needs them, once to each worker.
+//! What has crossed the connection already is known to `Introductions` of the core.
 
 use crate::outgoing::Outgoing;
-use rdask_core::ids::WorkerId;
-use rdask_core::messages::{Heartbeat, Peer, WorkerRegistration};
+use rdask_core::messages::{Heartbeat, WorkerRegistration};
 use rdask_core::time::Time;
 use rdask_transport::ChannelSender;
 use std::time::Instant;
-
-/// Bits by index: which specs and peers a worker knows.
-#[derive(Debug, Default)]
-struct Known {
-    words: Vec<u64>,
-}
-
-impl Known {
-    /// Marks one; true when it was not marked before.
-    fn insert(&mut self, index: usize) -> bool {
-        let (word, bit) = (index / 64, 1 << (index % 64));
-        if self.words.len() <= word {
-            self.words.resize(word + 1, 0);
-        }
-        let fresh = self.words[word] & bit == 0;
-        self.words[word] |= bit;
-        fresh
-    }
-}
 
 /// A worker as the driver sees it.
 #[derive(Debug)]
@@ -44,8 +23,6 @@ pub(super) struct Link {
     pub(super) blocked_since: Option<Instant>,
     /// Its connection.
     pub(super) outgoing: Outgoing,
-    specs: Known,
-    peers: Known,
 }
 
 impl Link {
@@ -58,29 +35,6 @@ impl Link {
             wrote: false,
             blocked_since: None,
             outgoing: Outgoing::new(sender),
-            specs: Known::default(),
-            peers: Known::default(),
-        }
-    }
-
-    /// True when this spec must be defined first; it counts as defined from here on.
-    pub(super) fn must_define_spec(&mut self, spec: usize) -> bool {
-        self.specs.insert(spec)
-    }
-
-    /// True when this peer must be introduced first; it counts as known from here on.
-    pub(super) fn must_introduce(&mut self, peer: WorkerId) -> bool {
-        self.peers.insert(peer.index())
-    }
-
-    /// The worker as its peers know it.
-    pub(super) fn as_peer(&self, worker: WorkerId) -> Peer {
-        Peer {
-            worker,
-            server_id: self.registration.server_id,
-            name: self.registration.name.clone(),
-            addresses: self.registration.addresses.clone(),
-            machine: self.registration.machine.clone(),
         }
     }
 

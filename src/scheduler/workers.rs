@@ -13,6 +13,7 @@ use rdask_core::messages::{
     Heartbeat, ToScheduler, ToWorker, WorkerRegistration, WriteTarget, Written,
 };
 use rdask_core::scheduler::SchedulerEvent;
+use rdask_core::wire::scheduler_event;
 use std::time::{Duration, Instant};
 
 /// How long the report of a nanny may lag behind the end of its worker's connection.
@@ -38,30 +39,18 @@ impl Driver {
         match message {
             M::Register(registration) => self.on_register(worker, *registration),
             M::TaskFinished { .. } | M::TaskErred { .. } => self.on_task_end(worker, message),
-            M::LongRunning { task, run_id, compute_duration_ns } => {
-                let event =
-                    SchedulerEvent::LongRunning { worker, task, run_id, compute_duration_ns };
-                self.handle(event);
-            }
-            M::Reschedule { task, run_id } => {
+            M::Reschedule { task, .. } => {
                 let (now, name) = (self.clock.now(), self.name_of(worker));
                 let end = (task, Outcome::Rescheduled);
                 self.observer.unfinished(&self.state, now, &name, end);
-                self.handle(SchedulerEvent::Reschedule { worker, task, run_id });
+                self.pass_on(worker, message);
             }
-            M::AddKeys { tasks } => self.handle(SchedulerEvent::AddKeys { worker, tasks }),
-            M::ReleaseWorkerData { task } => {
-                self.handle(SchedulerEvent::ReleaseWorkerData { worker, task });
-            }
-            M::RequestRefreshWhoHas { tasks } => {
-                self.handle(SchedulerEvent::RequestRefreshWhoHas { worker, tasks });
-            }
-            M::WorkerStatusChange { status } => {
-                self.handle(SchedulerEvent::WorkerStatusChange { worker, status });
-            }
-            M::BadReplica { task, peer, why } => {
-                self.handle(SchedulerEvent::BadReplica { worker, task, peer, why });
-            }
+            M::LongRunning { .. }
+            | M::AddKeys { .. }
+            | M::ReleaseWorkerData { .. }
+            | M::RequestRefreshWhoHas { .. }
+            | M::WorkerStatusChange { .. }
+            | M::BadReplica { .. } => self.pass_on(worker, message),
             M::Heartbeat(heartbeat) => self.on_heartbeat(worker, *heartbeat),
             M::Transferred(transfer) => {
                 if let Some(link) = self.links.get(&worker) {
@@ -86,6 +75,13 @@ impl Driver {
                     self.remove(worker, true, None, "said goodbye".to_owned());
                 }
             }
+        }
+    }
+
+    /// Hands a message to the core as the event that it is.
+    fn pass_on(&mut self, worker: WorkerId, message: ToScheduler) {
+        if let Some(event) = scheduler_event(worker, message) {
+            self.handle(event);
         }
     }
 
@@ -117,8 +113,7 @@ impl Driver {
     }
 
     /// The core took the worker.
-    pub(super) fn accept(&mut self, worker: WorkerId, heartbeat_ns: u64) {
-        self.send(worker, &ToWorker::Registered { worker, heartbeat_ns });
+    pub(super) fn accept(&mut self, worker: WorkerId) {
         let threads = self.links.values().map(|link| u64::from(link.registration.nthreads)).sum();
         self.most_workers = self.most_workers.max((self.links.len() as u64, threads));
         if let Some(link) = self.links.get(&worker) {
@@ -140,14 +135,15 @@ impl Driver {
         self.write_scheduler_file();
     }
 
-    /// Results may then differ in the last bits of matmul, by where a task ran: said once.
+    /// Results of linear algebra may then differ in their last bits, by where a task ran: said once.
     fn warn_of_mixed_cpus(&mut self) {
         let mut kinds = self.links.values().map(|link| &link.registration.cpu_features);
         let Some(first) = kinds.next() else { return };
         let Some(other) = kinds.find(|kind| *kind != first) else { return };
         if !std::mem::replace(&mut self.mixed_cpus, true) {
             tracing::warn!(
-                "workers have different CPUs ({first}; {other}): matmul may differ in its last bits"
+                "workers have different CPUs ({first}; {other}): linear algebra and fft may differ \
+                 in their last bits"
             );
         }
     }
@@ -157,46 +153,18 @@ impl Driver {
         if self.observer.records_tasks() {
             self.observer.task(&self.state, link, &message);
         }
-        match message {
-            ToScheduler::TaskFinished {
-                task,
-                run_id,
-                nbytes,
-                type_code,
-                start_ns,
-                stop_ns,
-                ..
-            } => {
-                self.last_result = self.clock.now();
-                self.handle(SchedulerEvent::TaskFinished {
-                    worker,
-                    task,
-                    run_id,
-                    nbytes,
-                    type_code,
-                    duration_ns: stop_ns.saturating_sub(start_ns),
-                });
-            }
-            ToScheduler::TaskErred { task, run_id, error, .. } => {
-                self.handle(SchedulerEvent::TaskErred { worker, task, run_id, error });
-            }
-            _ => {}
+        if matches!(message, ToScheduler::TaskFinished { .. }) {
+            self.last_result = self.clock.now();
         }
+        self.pass_on(worker, message);
     }
 
     fn on_heartbeat(&mut self, worker: WorkerId, heartbeat: Heartbeat) {
         let now = self.clock.now();
         let Some(link) = self.links.get_mut(&worker) else { return };
         link.clock_offset_ns = now.0.cast_signed().wrapping_sub(heartbeat.now_ns.cast_signed());
-        link.heartbeat = heartbeat;
-        let event = SchedulerEvent::Heartbeat {
-            worker,
-            worker_now_ns: link.heartbeat.now_ns,
-            executing: link.heartbeat.executing.clone(),
-            bandwidth: link.heartbeat.bandwidth,
-            rss_bytes: link.heartbeat.rss_bytes,
-        };
-        self.handle(event);
+        link.heartbeat = heartbeat.clone();
+        self.pass_on(worker, ToScheduler::Heartbeat(Box::new(heartbeat)));
     }
 
     /// The connection of a worker ended.
@@ -266,6 +234,7 @@ impl Driver {
         reason: String,
     ) {
         self.forget_sync(worker);
+        self.introductions.forget(worker);
         if self.phase.is_over() {
             // What it held would be sent elsewhere to be computed again.
             return;

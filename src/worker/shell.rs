@@ -14,9 +14,10 @@ use rdask_core::codec;
 use rdask_core::graph::{CommandSpec, RunSpec};
 use rdask_core::ids::{RunId, SpecId, TaskId, TransferId, WorkerId};
 use rdask_core::messages::{
-    ComputeTask, Peer, Priority, TaskError, ToScheduler, ToWorker, TypeCode, WriteTarget,
+    Peer, Priority, TaskError, ToScheduler, ToWorker, TypeCode, WriteTarget,
 };
 use rdask_core::time::Time;
+use rdask_core::wire::{message_of, worker_event};
 use rdask_core::worker::{WorkerEvent, WorkerInstruction, WorkerOut, WorkerState};
 use rdask_store::{Activity, Header, Sealed, Store};
 use rdask_transport::ChannelSender;
@@ -231,19 +232,8 @@ impl Shell {
             ToWorker::Registered { .. } => {}
             ToWorker::DefineSpec { spec, bytes } => self.define(spec, &bytes),
             ToWorker::AddPeer(peer) => {
-                let same_machine = peer.machine == self.machine;
-                events.push(WorkerEvent::AddPeer { worker: peer.worker, same_machine });
-                self.peers.insert(peer.worker, Arc::new(peer));
-            }
-            ToWorker::ComputeTask(compute) => {
-                events.push(WorkerEvent::ComputeTask(Box::<ComputeTask>::new(compute)));
-            }
-            ToWorker::FreeKeys { tasks } => events.push(WorkerEvent::FreeKeys { tasks }),
-            ToWorker::RemoveReplicas { tasks } => {
-                events.push(WorkerEvent::RemoveReplicas { tasks });
-            }
-            ToWorker::RefreshWhoHas { who_has } => {
-                events.push(WorkerEvent::RefreshWhoHas { who_has });
+                self.peers.insert(peer.worker, Arc::new(peer.clone()));
+                events.extend(worker_event(ToWorker::AddPeer(peer), &self.machine));
             }
             ToWorker::RemoveWorker { worker } => {
                 if let Some(peer) = self.peers.remove(&worker) {
@@ -251,14 +241,12 @@ impl Shell {
                 }
                 events.push(WorkerEvent::RemoveWorker { worker });
             }
-            ToWorker::BadKeyAck { task, peer } => {
-                events.push(WorkerEvent::BadKeyAck { task, peer });
-            }
             ToWorker::WriteOutput { task, target } => {
                 commands.push(Command::Write { task, value: None, target });
             }
             ToWorker::SyncOutputs => commands.push(Command::Sync),
             ToWorker::Close { reason } => commands.push(Command::Close { reason }),
+            message => events.extend(worker_event(message, &self.machine)),
         }
     }
 
@@ -417,7 +405,7 @@ impl Shell {
             }
             I::SetTimer(at) => self.command(Command::SetTimer(at)),
             message => {
-                if let Some(message) = to_scheduler(message) {
+                if let Some(message) = message_of(message) {
                     self.send(&message);
                 }
             }
@@ -513,32 +501,4 @@ pub(crate) fn type_code(header: &Header) -> TypeCode {
         Header::Bytes => TypeCode(1),
         Header::Array { dtype, .. } => TypeCode(16 + dtype.code()),
     }
-}
-
-/// Instructions that are just messages.
-fn to_scheduler(instruction: WorkerInstruction) -> Option<ToScheduler> {
-    use WorkerInstruction as I;
-    Some(match instruction {
-        I::TaskFinished { task, run_id, nbytes, type_code, thread, start_ns, stop_ns } => {
-            ToScheduler::TaskFinished { task, run_id, nbytes, type_code, thread, start_ns, stop_ns }
-        }
-        I::TaskErred { task, run_id, error, thread, start_ns, stop_ns } => {
-            ToScheduler::TaskErred { task, run_id, error, thread, start_ns, stop_ns }
-        }
-        I::LongRunning { task, run_id, compute_duration_ns } => {
-            ToScheduler::LongRunning { task, run_id, compute_duration_ns }
-        }
-        I::Reschedule { task, run_id } => ToScheduler::Reschedule { task, run_id },
-        I::AddKeys { tasks } => ToScheduler::AddKeys { tasks },
-        I::ReleaseWorkerData { task } => ToScheduler::ReleaseWorkerData { task },
-        I::RequestRefreshWhoHas { tasks } => ToScheduler::RequestRefreshWhoHas { tasks },
-        I::WorkerStatusChange { status } => ToScheduler::WorkerStatusChange { status },
-        I::BadReplica { task, peer, why } => ToScheduler::BadReplica { task, peer, why },
-        I::Execute { .. }
-        | I::Cancel { .. }
-        | I::GatherDep { .. }
-        | I::Store { .. }
-        | I::Drop { .. }
-        | I::SetTimer(_) => return None,
-    })
 }

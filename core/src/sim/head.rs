@@ -23,7 +23,7 @@ impl Simulation {
         self.scheduler.handle(self.now, event, &mut out);
         let mut frames: BTreeMap<WorkerId, Vec<u8>> = BTreeMap::new();
         for instruction in &out.instructions {
-            let about = (&*self.workload.graph, &self.scheduler);
+            let about = (Some(&*self.workload.graph), &self.scheduler);
             self.introductions.messages(instruction, &out, about, &mut |worker, message| {
                 write_message(&message, frames.entry(worker).or_default());
             });

@@ -105,7 +105,7 @@ const TEXTS: [&str; 20] = [
 fn vector_levels_change_no_bit() {
     let ways: Vec<(Level, u32)> = Level::available().map(|level| (level, 1)).collect();
     for text in TEXTS {
-        for dtype in DType::ALL {
+        for dtype in DType::BASIC {
             check(text, dtype, [&[7, 301], &[301], &[7, 1]], &ways);
         }
     }

@@ -157,19 +157,21 @@ impl Lines {
         if blocks.len() >= self.threads as usize || self.inner == 1 {
             let least = LEAST_PART.div_ceil(read);
             let mut rest = out;
-            let mut pieces = Vec::new();
+            let mut jobs: Vec<parallel::Job<'_>> = Vec::new();
             for part in parallel::split(blocks.len(), self.threads, least, 1) {
                 let (out, behind) = rest.split_at_mut(part.len() * written);
                 rest = behind;
-                pieces.push((&source[part.start * read..part.end * read], out));
+                let source = &source[part.start * read..part.end * read];
+                jobs.push(Box::new(move || {
+                    let mut room = Room { scratch: T::Scratch::default(), places: Vec::new() };
+                    let outs = out.chunks_exact_mut(written);
+                    for (block, out) in source.chunks_exact(read).zip(outs) {
+                        self.block(block, &mut room, out, work);
+                    }
+                    Ok(())
+                }));
             }
-            return parallel::each(pieces, |(source, out)| {
-                let mut room = Room { scratch: T::Scratch::default(), places: Vec::new() };
-                for (block, out) in source.chunks_exact(read).zip(out.chunks_exact_mut(written)) {
-                    self.block(block, &mut room, out, work);
-                }
-                Ok(())
-            });
+            return parallel::all(jobs);
         }
         for (block, out) in blocks.zip(out.chunks_exact_mut(written)) {
             self.shared_block(block, out, work)?;
@@ -236,17 +238,20 @@ impl Lines {
         let least = LEAST_PART.div_ceil(self.length).max(8);
         let parts = parallel::split(self.inner, self.threads, least, 8);
         let mut results: Vec<Vec<R>> = parts.iter().map(|_| Vec::new()).collect();
-        let pieces = parts.iter().cloned().zip(&mut results).collect();
-        parallel::each(pieces, |(part, result): (std::ops::Range<usize>, &mut Vec<R>)| {
-            let mut room = Room { scratch: T::Scratch::default(), places: Vec::new() };
-            let mut ordered = Vec::new();
-            for first in part.clone().step_by(self.together()) {
-                let last = (first + self.together()).min(part.end);
-                self.columns(block, first..last, &mut room, &mut ordered, work);
-                result.extend_from_slice(&ordered);
-            }
-            Ok(())
-        })?;
+        let mut jobs: Vec<parallel::Job<'_>> = Vec::new();
+        for (part, result) in parts.iter().zip(&mut results) {
+            jobs.push(Box::new(move || {
+                let mut room = Room { scratch: T::Scratch::default(), places: Vec::new() };
+                let mut ordered = Vec::new();
+                for first in part.clone().step_by(self.together()) {
+                    let last = (first + self.together()).min(part.end);
+                    self.columns(block, first..last, &mut room, &mut ordered, work);
+                    result.extend_from_slice(&ordered);
+                }
+                Ok(())
+            }));
+        }
+        parallel::all(jobs)?;
         for (part, result) in parts.iter().zip(&results) {
             scatter(result, self.kept, self.inner, part.start, out);
         }

@@ -4,7 +4,7 @@
 //! lanes, rows column by column, both in blocks whose places fit the width of an element, so that
 //! places are chosen by the same vector instructions as elements.
 
-use super::element::{Element, Mask, with_element};
+use super::element::{Element, Mask, with_element, with_float};
 use crate::kernels::Context;
 use crate::kernels::array::{Output, View, axis_of};
 use crate::kernels::fault::{Outcome, value_error};
@@ -13,6 +13,7 @@ use crate::kernels::params::{Read, Reader};
 use crate::kernels::simd::{self, Level, Loop};
 use crate::kernels::widened;
 use rdask_store::{DType, Sealed};
+use std::ops::Range;
 
 /// Steps of a block: their numbers fit a byte.
 const STEPS: usize = 128;
@@ -78,16 +79,15 @@ impl Argument {
         }
         // numpy's nan forms see NaT as the plain ones do.
         let sound = self.sound && input.dtype >= DType::F32 && !input.dtype.is_time();
-        with_element!(input.dtype, T => {
-            let source = input.elements::<T>();
-            let search = Search { source, lengths, threads: context.threads, level: Level::best() };
-            match (self.largest, sound) {
-                (false, false) => search.run::<false, false>(out)?,
-                (true, false) => search.run::<true, false>(out)?,
-                (false, true) => search.run::<false, true>(out)?,
-                (true, true) => search.run::<true, true>(out)?,
-            }
-        });
+        let search =
+            Search { source: &[], lengths, threads: context.threads, level: Level::best() };
+        if sound {
+            with_float!(input.dtype, T => search.on(input.elements::<T>()).sound(self.largest, out)?);
+        } else {
+            with_element!(input.dtype, T => {
+                search.on(input.elements::<T>()).plain(self.largest, out)?;
+            });
+        }
         Ok(output)
     }
 }
@@ -100,7 +100,22 @@ struct Search<'a, T> {
     level: Level,
 }
 
+impl Search<'_, u8> {
+    /// The same search in other elements.
+    fn on<'a, T>(&self, source: &'a [T]) -> Search<'a, T> {
+        Search { source, lengths: self.lengths, threads: self.threads, level: self.level }
+    }
+}
+
 impl<T: Element> Search<'_, T> {
+    fn plain(&self, largest: bool, out: &mut [i64]) -> Outcome<()> {
+        if largest { self.run::<true, false>(out) } else { self.run::<false, false>(out) }
+    }
+
+    fn sound(&self, largest: bool, out: &mut [i64]) -> Outcome<()> {
+        if largest { self.run::<true, true>(out) } else { self.run::<false, true>(out) }
+    }
+
     fn run<const MAX: bool, const SOUND: bool>(&self, out: &mut [i64]) -> Outcome<()> {
         if out.is_empty() {
             return Ok(());
@@ -120,19 +135,23 @@ impl<T: Element> Search<'_, T> {
     fn in_parts<const MAX: bool, const SOUND: bool>(&self, run: &[T]) -> Outcome<usize> {
         let parts = parallel::split(run.len(), self.threads, LEAST_PART, 1);
         let mut places = vec![0_i64; parts.len()];
-        let pieces = parts.iter().cloned().zip(&mut places).collect();
-        parallel::each(pieces, |(part, place): (std::ops::Range<usize>, &mut i64)| {
+        let job = |(part, place): (Range<usize>, &mut i64)| {
             let lines = Lines::<T, MAX, SOUND> {
                 source: &run[part.clone()],
                 length: part.len(),
                 inner: 1,
                 column: 0,
-                out: std::slice::from_mut(place),
+                out: std::slice::from_mut(&mut *place),
             };
             simd::run_bounded(self.level, lines);
             *place += part.start as i64;
             Ok(())
-        })?;
+        };
+        let mut jobs: Vec<parallel::Job<'_>> = Vec::new();
+        for piece in parts.into_iter().zip(&mut places) {
+            jobs.push(Box::new(move || job(piece)));
+        }
+        parallel::all(jobs)?;
         let mut best = 0;
         for place in places {
             if beats::<T, MAX, SOUND>(run[place as usize], run[best]) {
@@ -145,14 +164,22 @@ impl<T: Element> Search<'_, T> {
     /// Threads search whole runs, or columns where there are few runs.
     fn in_pieces<const MAX: bool, const SOUND: bool>(&self, out: &mut [i64]) -> Outcome<()> {
         let [outer, length, inner] = self.lengths;
-        let mut pieces = Vec::new();
+        let mut jobs: Vec<parallel::Job<'_>> = Vec::new();
+        let mut push = |part: Range<usize>, column, out| {
+            let source = &self.source[part.start * length * inner..part.end * length * inner];
+            let lines = Lines::<T, MAX, SOUND> { source, length, inner, column, out };
+            jobs.push(Box::new(move || {
+                simd::run_bounded(self.level, lines);
+                Ok(())
+            }));
+        };
         if outer < self.threads as usize {
             let least = (LEAST_PART / length).max(STRIP);
             for (index, mut row) in out.chunks_exact_mut(inner).enumerate() {
                 for part in parallel::split(inner, self.threads, least, 64) {
                     let (piece, rest) = row.split_at_mut(part.len());
                     row = rest;
-                    pieces.push((index..index + 1, part.start, piece));
+                    push(index..index + 1, part.start, piece);
                 }
             }
         } else {
@@ -161,15 +188,10 @@ impl<T: Element> Search<'_, T> {
             for part in parallel::split(outer, self.threads, least, 1) {
                 let (piece, behind) = rest.split_at_mut(part.len() * inner);
                 rest = behind;
-                pieces.push((part, 0, piece));
+                push(part, 0, piece);
             }
         }
-        parallel::each(pieces, |(part, column, out): (std::ops::Range<usize>, usize, _)| {
-            let source = &self.source[part.start * length * inner..part.end * length * inner];
-            let lines = Lines::<T, MAX, SOUND> { source, length, inner, column, out };
-            simd::run_bounded(self.level, lines);
-            Ok(())
-        })
+        parallel::all(jobs)
     }
 
     /// Where a NaN is best there may be nothing else.
@@ -218,9 +240,10 @@ impl<T: Element, const MAX: bool, const SOUND: bool> Loop for Lines<'_, T, MAX, 
     fn run(self) {
         if self.inner == 1 {
             for (run, out) in self.source.chunks_exact(self.length).zip(self.out) {
-                *out = match const { size_of::<T>() } {
-                    1..=4 => run_place::<T, 32, MAX, SOUND>(run),
-                    _ => run_place::<T, 16, MAX, SOUND>(run),
+                *out = if const { size_of::<T>() <= 4 } {
+                    run_place::<T, 32, MAX, SOUND>(run)
+                } else {
+                    run_place::<T, 16, MAX, SOUND>(run)
                 } as i64;
             }
             return;

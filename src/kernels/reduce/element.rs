@@ -528,3 +528,28 @@ macro_rules! with_zeros {
     };
 }
 pub(in crate::kernels) use with_zeros;
+
+/// As `with_element` for floats; the others have gone another way before and count as complex128.
+macro_rules! with_float {
+    ($dtype:expr, $T:ident => $body:expr) => {
+        match $dtype {
+            rdask_store::DType::F32 => {
+                type $T = f32;
+                $body
+            }
+            rdask_store::DType::F64 => {
+                type $T = f64;
+                $body
+            }
+            rdask_store::DType::C64 => {
+                type $T = num_complex::Complex<f32>;
+                $body
+            }
+            _ => {
+                type $T = num_complex::Complex<f64>;
+                $body
+            }
+        }
+    };
+}
+pub(in crate::kernels) use with_float;

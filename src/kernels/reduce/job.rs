@@ -4,7 +4,7 @@
 //! forms one more for the numbers of elements that count.
 
 use super::Reduction;
-use super::element::{Element, Wide, one_nan, with_element, with_number, with_zeros};
+use super::element::{Element, Wide, one_nan, with_element, with_float, with_number, with_zeros};
 use super::fold::{
     ComplexSpread, ComplexSpreadOfSound, Count, Exists, Fold, Greatest, GreatestOfSound, Least,
     LeastOfSound, Product, ProductOfSound, RealTotal, Sound, Spread, SpreadOfSound, Total,
@@ -29,31 +29,6 @@ pub(super) struct Job<'a> {
     pub(super) plan: &'a Plan,
     pub(super) input: &'a View<'a>,
     pub(super) ddof: f64,
-}
-
-/// Runs `$body` with `$T` as the type of a float dtype; integers have no other form.
-macro_rules! with_float {
-    ($dtype:expr, $T:ident => $body:expr, else $other:expr) => {
-        match $dtype {
-            DType::F32 => {
-                type $T = f32;
-                $body
-            }
-            DType::F64 => {
-                type $T = f64;
-                $body
-            }
-            DType::C64 => {
-                type $T = Complex<f32>;
-                $body
-            }
-            DType::C128 => {
-                type $T = Complex<f64>;
-                $body
-            }
-            _ => $other,
-        }
-    };
 }
 
 /// An element, with one NaN only.
@@ -128,7 +103,7 @@ impl Job<'_> {
                 Ok(())
             }
             _ => self.variance_of_sound(output, root),
-        }, else self.run(reduction, false, output))
+        })
     }
 
     fn fold<F: Fold<Value = ()>, R: Pod + Send>(
@@ -162,7 +137,7 @@ impl Job<'_> {
         }
         with_float!(self.input.dtype, T => {
             self.fold::<Total<T>, _>(|sum| T::close(sum.over(count)), output)
-        }, else Ok(()))
+        })
     }
 
     /// Means in f64.
@@ -207,7 +182,7 @@ impl Job<'_> {
             let mut means = self.results(DType::C128)?;
             with_float!(self.input.dtype, T => {
                 self.fold::<Total<T>, _>(|sum| sum.widen().over(count), &mut means)?;
-            }, else {});
+            });
             let means: &[Complex<f64>] = means.elements_mut();
             return match self.input.dtype {
                 DType::C64 => {

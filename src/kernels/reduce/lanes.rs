@@ -74,10 +74,12 @@ fn run<F: Fold>(run: &[F::Item], value: F::Value) -> F::Partial {
 /// Folds a short run, lane by lane, the lanes pairwise.
 #[inline(always)]
 pub(super) fn leaf<F: Fold + ?Sized>(run: &[F::Item], value: F::Value) -> F::Partial {
-    match const { size_of::<F::Partial>() } {
-        1..=4 => lanes::<F, 32>(run, value),
-        8 => lanes::<F, 16>(run, value),
-        _ => lanes::<F, 8>(run, value),
+    if const { size_of::<F::Partial>() <= 4 } {
+        lanes::<F, 32>(run, value)
+    } else if const { size_of::<F::Partial>() == 8 } {
+        lanes::<F, 16>(run, value)
+    } else {
+        lanes::<F, 8>(run, value)
     }
 }
 

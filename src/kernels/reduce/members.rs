@@ -244,17 +244,18 @@ impl Table<'_> {
         let rows = out.len() / self.inner;
         let row_elements = source.len().div_ceil(rows).max(1);
         let least = LEAST_PART.div_ceil(row_elements);
-        let mut pieces = Vec::new();
+        let mut jobs: Vec<parallel::Job<'_>> = Vec::new();
         let mut rest = out;
         for part in parallel::split(rows, self.threads, least, 1) {
             let (out, behind) = rest.split_at_mut(part.len() * self.inner);
             rest = behind;
-            pieces.push(Piece { table: self, grouped, source, first: part.start, out });
+            let piece = Piece { table: self, grouped, source, first: part.start, out };
+            jobs.push(Box::new(move || {
+                piece.run();
+                Ok(())
+            }));
         }
-        parallel::each(pieces, |piece| {
-            piece.run();
-            Ok(())
-        })
+        parallel::all(jobs)
     }
 }
 

@@ -137,19 +137,20 @@ impl Lines {
         if out.is_empty() {
             return Ok(());
         }
-        let mut pieces = Vec::new();
+        let mut jobs: Vec<parallel::Job<'_>> = Vec::new();
         let mut rest = out;
         let least = LEAST_PART.div_ceil(block);
         for part in parallel::split(source.len() / block, self.threads, least, 1) {
             let (out, behind) = rest.split_at_mut(part.len() * block);
             rest = behind;
             let source = &source[part.start * block..part.end * block];
-            pieces.push(Piece::<T, R, PRODUCT> { source, inner: self.inner, block, out });
+            let piece = Piece::<T, R, PRODUCT> { source, inner: self.inner, block, out };
+            jobs.push(Box::new(move || {
+                piece.run();
+                Ok(())
+            }));
         }
-        parallel::each(pieces, |piece| {
-            piece.run();
-            Ok(())
-        })
+        parallel::all(jobs)
     }
 }
 

@@ -96,28 +96,70 @@ impl Plan {
             out.fill(finish(F::NOTHING));
             return Ok(());
         }
+        let close = |parts: &[F::Partial], out: &mut [u8]| {
+            let out: &mut [R] = bytemuck::cast_slice_mut(out);
+            for (out, part) in out.iter_mut().zip(parts) {
+                *out = finish(*part);
+            }
+        };
+        let closing = Closing { size: size_of::<R>(), close: &close };
+        self.fold::<F>(site, source, values, closing, bytemuck::cast_slice_mut(out))
+    }
+
+    fn fold<F: Fold>(
+        &self,
+        site: Site<'_>,
+        source: &[F::Item],
+        values: &[F::Value],
+        closing: Closing<'_, F::Partial>,
+        out: &mut [u8],
+    ) -> Outcome<()> {
         let mut groups = self.groups.clone();
         let first = Stage::last_of(&groups);
         let places = first.places(values.len());
         if !Stage::drop_last(&mut groups) {
-            return first.run::<F, R>(site, source, &Values { values, places }, finish, out);
+            return first.run::<F>(site, source, &Values { values, places }, closing, out);
         }
         let room = |stage: &Stage| parts::<F>(site, stage.outer.saturating_mul(stage.inner));
         let mut partial = room(&first)?;
-        let target = partial.elements_mut::<F::Partial>();
-        first.run::<F, F::Partial>(site, source, &Values { values, places }, |x| x, target)?;
+        let (values, target) = (Values { values, places }, partial.bytes_mut());
+        first.run::<F>(site, source, &values, Closing::none(), target)?;
         let nothing = Values { values: &[()], places: Vec::new() };
         loop {
             let stage = Stage::last_of(&groups);
             if !Stage::drop_last(&mut groups) {
                 let source = partial.elements_mut();
-                return stage.run::<F::Above, R>(site, source, &nothing, finish, out);
+                return stage.run::<F::Above>(site, source, &nothing, closing, out);
             }
             let mut next = room(&stage)?;
-            let target = next.elements_mut::<F::Partial>();
-            let source = partial.elements_mut();
-            stage.run::<F::Above, F::Partial>(site, source, &nothing, |x| x, target)?;
+            let (source, target) = (partial.elements_mut(), next.bytes_mut());
+            stage.run::<F::Above>(site, source, &nothing, Closing::none(), target)?;
             partial = next;
+        }
+    }
+}
+
+/// How parts become results of `size` bytes. The loops know the parts alone, so that they are
+/// compiled once for each fold.
+struct Closing<'a, A> {
+    size: usize,
+    close: &'a (dyn Fn(&[A], &mut [u8]) + Sync),
+}
+
+impl<A> Clone for Closing<'_, A> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<A> Copy for Closing<'_, A> {}
+
+impl<A: Pod> Closing<'_, A> {
+    /// Parts stay parts.
+    fn none() -> Self {
+        Self {
+            size: size_of::<A>(),
+            close: &|parts, out| out.copy_from_slice(bytemuck::cast_slice(parts)),
         }
     }
 }
@@ -202,29 +244,28 @@ impl Stage {
         (BLOCK / self.inner).max(64).min(self.length)
     }
 
-    fn run<F: Fold, R: Pod + Send>(
+    fn run<F: Fold>(
         &self,
         site: Site<'_>,
         source: &[F::Item],
         values: &Values<'_, F::Value>,
-        finish: impl Fn(F::Partial) -> R + Sync,
-        out: &mut [R],
+        closing: Closing<'_, F::Partial>,
+        out: &mut [u8],
     ) -> Outcome<()> {
         let block = self.block();
         let blocks = self.length.div_ceil(block);
         let units = Units { stage: self, block, blocks, source, values };
         if blocks == 1 {
-            return units.run::<F, R>(site, finish, out);
+            return units.run::<F>(site, closing, out);
         }
         let mut partial = parts::<F>(site, self.outer * blocks * self.inner)?;
-        let target = partial.elements_mut::<F::Partial>();
-        units.run::<F, F::Partial>(site, |x| x, target)?;
+        units.run::<F>(site, Closing::none(), partial.bytes_mut())?;
         let above =
             Self { before: Vec::new(), outer: self.outer, length: blocks, inner: self.inner };
         let nothing = Values { values: &[()], places: Vec::new() };
         let source = partial.elements_mut();
         let units = Units { stage: &above, block: blocks, blocks: 1, source, values: &nothing };
-        units.run::<F::Above, R>(site, finish, out)
+        units.run::<F::Above>(site, closing, out)
     }
 }
 
@@ -238,44 +279,47 @@ struct Units<'a, T, V> {
 }
 
 impl<T: Pod + Send + Sync, V: Copy + Send + Sync> Units<'_, T, V> {
-    fn run<F: Fold<Item = T, Value = V>, R: Pod + Send>(
+    fn run<F: Fold<Item = T, Value = V>>(
         &self,
         site: Site<'_>,
-        finish: impl Fn(F::Partial) -> R + Sync,
-        out: &mut [R],
+        closing: Closing<'_, F::Partial>,
+        out: &mut [u8],
     ) -> Outcome<()> {
         let (count, inner) = (self.stage.outer * self.blocks, self.stage.inner);
         let threads = site.context.threads.max(1) as usize;
         let unit_bytes = self.block.saturating_mul(inner).saturating_mul(size_of::<T>()).max(1);
-        let mut pieces: Vec<(usize, usize, &mut [R])> = Vec::new();
+        let mut jobs: Vec<parallel::Job<'_>> = Vec::new();
+        let mut push = |unit, column, out| {
+            let piece = Piece { units: self, level: site.level, unit, column };
+            jobs.push(Box::new(move || {
+                if inner == 1 {
+                    piece.runs::<F>(closing, out);
+                } else {
+                    piece.columns::<F>(closing, out);
+                }
+                Ok(())
+            }));
+        };
         if count < threads && inner >= 2 * STRIP {
             let column_bytes = (unit_bytes / inner).max(1);
             let least = LEAST_PART_BYTES.div_ceil(column_bytes).max(STRIP);
-            for (unit, mut row) in out.chunks_exact_mut(inner).enumerate() {
+            for (unit, mut row) in out.chunks_exact_mut(inner * closing.size).enumerate() {
                 for part in parallel::split(inner, site.context.threads, least, STRIP) {
-                    let (piece, rest) = row.split_at_mut(part.len());
+                    let (piece, rest) = row.split_at_mut(part.len() * closing.size);
                     row = rest;
-                    pieces.push((unit, part.start, piece));
+                    push(unit, part.start, piece);
                 }
             }
         } else {
             let least = LEAST_PART_BYTES.div_ceil(unit_bytes);
             let mut rest = out;
             for part in parallel::split(count, site.context.threads, least, 1) {
-                let (piece, behind) = rest.split_at_mut(part.len() * inner);
+                let (piece, behind) = rest.split_at_mut(part.len() * inner * closing.size);
                 rest = behind;
-                pieces.push((part.start, 0, piece));
+                push(part.start, 0, piece);
             }
         }
-        parallel::each(pieces, |(unit, column, out)| {
-            let piece = Piece { units: self, level: site.level, unit, column };
-            if inner == 1 {
-                piece.runs::<F, R>(&finish, out);
-            } else {
-                piece.columns::<F, R>(&finish, out);
-            }
-            Ok(())
-        })
+        parallel::all(jobs)
     }
 
     /// Where the elements of a unit stand.
@@ -303,37 +347,31 @@ struct Piece<'a, T, V> {
 
 impl<T: Pod + Send + Sync, V: Copy + Send + Sync> Piece<'_, T, V> {
     /// Units of one column, some at a time.
-    fn runs<F: Fold<Item = T, Value = V>, R>(
-        &self,
-        finish: &impl Fn(F::Partial) -> R,
-        out: &mut [R],
-    ) {
+    fn runs<F: Fold<Item = T, Value = V>>(&self, closing: Closing<'_, F::Partial>, out: &mut [u8]) {
         let units = self.units;
         let together = if units.blocks == 1 { TOGETHER } else { 1 };
-        let mut parts = vec![F::IDENTITY; together.min(out.len())];
+        let mut parts = vec![F::IDENTITY; together.min(out.len() / closing.size)];
         let mut gathered = Vec::with_capacity(parts.len());
-        for (number, out) in out.chunks_mut(together).enumerate() {
+        for (number, out) in out.chunks_mut(together * closing.size).enumerate() {
             let first = self.unit + number * together;
-            let last = units.range(first + out.len() - 1).end;
+            let count = out.len() / closing.size;
+            let last = units.range(first + count - 1).end;
             let source = &units.source[units.range(first).start..last];
             gathered.clear();
-            gathered.extend((first..first + out.len()).map(|unit| {
-                let place = units.place(unit).unwrap_or(0);
-                units.values.values[place]
-            }));
-            let parts = &mut parts[..out.len()];
-            lanes::runs::<F>(self.level, source, units.block, &gathered, parts);
-            for (out, part) in out.iter_mut().zip(parts) {
-                *out = finish(*part);
+            for unit in first..first + count {
+                gathered.push(units.values.values[units.place(unit).unwrap_or(0)]);
             }
+            let parts = &mut parts[..count];
+            lanes::runs::<F>(self.level, source, units.block, &gathered, parts);
+            (closing.close)(parts, out);
         }
     }
 
     /// Units of several columns, a strip at a time.
-    fn columns<F: Fold<Item = T, Value = V>, R>(
+    fn columns<F: Fold<Item = T, Value = V>>(
         &self,
-        finish: &impl Fn(F::Partial) -> R,
-        out: &mut [R],
+        closing: Closing<'_, F::Partial>,
+        out: &mut [u8],
     ) {
         let (units, width) = (self.units, self.units.stage.inner);
         let all = units.values.values;
@@ -343,20 +381,18 @@ impl<T: Pod + Send + Sync, V: Copy + Send + Sync> Piece<'_, T, V> {
         } else {
             Vec::new()
         };
-        for (index, row) in out.chunks_mut(width).enumerate() {
+        for (index, row) in out.chunks_mut(width * closing.size).enumerate() {
             let unit = self.unit + index;
             let block = &units.source[units.range(unit)];
-            for (number, out) in row.chunks_mut(STRIP).enumerate() {
+            for (number, out) in row.chunks_mut(STRIP * closing.size).enumerate() {
                 let start = self.column + number * STRIP;
+                let count = out.len() / closing.size;
                 let values = match units.place(unit) {
-                    Some(place) => &all[place + start..place + start + out.len()],
-                    None => &repeated[..out.len()],
+                    Some(place) => &all[place + start..place + start + count],
+                    None => &repeated[..count],
                 };
                 let rows = Rows { block, width, start };
-                let parts = scratch.columns(self.level, rows, values);
-                for (out, part) in out.iter_mut().zip(parts) {
-                    *out = finish(*part);
-                }
+                (closing.close)(scratch.columns(self.level, rows, values), out);
             }
         }
     }
