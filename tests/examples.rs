@@ -173,10 +173,11 @@ fn statistics_of_columns_are_numpys() {
 fn a_table_four_times_the_memory_limit_needs_less_than_the_limit() {
     let Some(python) = numpy() else { return };
     let folder = tempfile::tempdir().unwrap();
-    let limit = 40 * MIB;
-    let (table, graph) = table(&python, folder.path(), 4 * 40, "1");
+    // Resident memory counts the program's own code, which is up to 40 MiB where it is not optimised.
+    let limit = 64 * MIB;
+    let (table, graph) = table(&python, folder.path(), 4 * 64, "1");
     assert!(fs::metadata(&table).unwrap().len() > 4 * limit - MIB);
-    let options = &["--memory-limit", "40MiB"];
+    let options = &["--memory-limit", "64MiB"];
     let trial = Trial { folder: folder.path(), graph, options };
     trial.run(Launcher::Local, &["--workers", "1"], &|results| {
         run_script(&python, "column_statistics/check.py", &[&table, &trial.out()]);
