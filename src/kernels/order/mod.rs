@@ -113,6 +113,21 @@ struct Room<T: Sortable> {
     places: Vec<i64>,
 }
 
+/// What a thread does to lines, and where.
+struct Worker<T: Sortable, R> {
+    work: LineWork<T, R>,
+    room: Room<T>,
+    /// Lines that are ordered, one behind the other.
+    ordered: Vec<R>,
+}
+
+impl<T: Sortable, R> Worker<T, R> {
+    fn new(work: LineWork<T, R>) -> Self {
+        let room = Room { scratch: T::Scratch::default(), places: Vec::new() };
+        Self { work, room, ordered: Vec::new() }
+    }
+}
+
 fn sort_line<T: Sortable>(line: &[T], room: &mut Room<T>, out: &mut [T]) {
     out.copy_from_slice(line);
     T::sort(out, &mut room.scratch);
@@ -163,10 +178,10 @@ impl Lines {
                 rest = behind;
                 let source = &source[part.start * read..part.end * read];
                 jobs.push(Box::new(move || {
-                    let mut room = Room { scratch: T::Scratch::default(), places: Vec::new() };
+                    let mut worker = Worker::new(work);
                     let outs = out.chunks_exact_mut(written);
                     for (block, out) in source.chunks_exact(read).zip(outs) {
-                        self.block(block, &mut room, out, work);
+                        self.block(block, &mut worker, out);
                     }
                     Ok(())
                 }));
@@ -180,23 +195,16 @@ impl Lines {
     }
 
     /// One block of `[length, inner]`.
-    fn block<T: Sortable, R: Pod>(
-        &self,
-        block: &[T],
-        room: &mut Room<T>,
-        out: &mut [R],
-        work: LineWork<T, R>,
-    ) {
+    fn block<T: Sortable, R: Pod>(&self, block: &[T], worker: &mut Worker<T, R>, out: &mut [R]) {
         if self.inner == 1 {
-            work(block, room, out);
+            (worker.work)(block, &mut worker.room, out);
             return;
         }
         let together = self.together();
-        let mut ordered = Vec::new();
         for first in (0..self.inner).step_by(together) {
             let count = together.min(self.inner - first);
-            self.columns(block, first..first + count, room, &mut ordered, work);
-            scatter(&ordered, self.kept, self.inner, first, out);
+            self.columns(block, first..first + count, worker);
+            scatter(&worker.ordered, self.kept, self.inner, first, out);
         }
     }
 
@@ -210,10 +218,9 @@ impl Lines {
         &self,
         block: &[T],
         columns: std::ops::Range<usize>,
-        room: &mut Room<T>,
-        ordered: &mut Vec<R>,
-        work: LineWork<T, R>,
+        worker: &mut Worker<T, R>,
     ) {
+        let Worker { work, room, ordered } = worker;
         let count = columns.len();
         let mut gathered = vec![T::zeroed(); count * self.length];
         for (index, row) in block.chunks_exact(self.inner).enumerate() {
@@ -241,12 +248,11 @@ impl Lines {
         let mut jobs: Vec<parallel::Job<'_>> = Vec::new();
         for (part, result) in parts.iter().zip(&mut results) {
             jobs.push(Box::new(move || {
-                let mut room = Room { scratch: T::Scratch::default(), places: Vec::new() };
-                let mut ordered = Vec::new();
+                let mut worker = Worker::new(work);
                 for first in part.clone().step_by(self.together()) {
                     let last = (first + self.together()).min(part.end);
-                    self.columns(block, first..last, &mut room, &mut ordered, work);
-                    result.extend_from_slice(&ordered);
+                    self.columns(block, first..last, &mut worker);
+                    result.extend_from_slice(&worker.ordered);
                 }
                 Ok(())
             }));

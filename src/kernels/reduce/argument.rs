@@ -291,8 +291,8 @@ fn block_place<T: Element, const LANES: usize, const MAX: bool, const SOUND: boo
             }
         }
         best = steps[0].number() * LANES;
-        for lane in 1..LANES {
-            let place = steps[lane].number() * LANES + lane;
+        for (lane, step) in steps.iter().enumerate().skip(1) {
+            let place = step.number() * LANES + lane;
             let (one, other) = (block[place], block[best]);
             // Of equals the first one counts.
             let equal = !beats::<T, MAX, SOUND>(other, one);

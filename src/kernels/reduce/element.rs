@@ -261,13 +261,13 @@ macro_rules! float_lanes_of {
             for index in 0..LANES {
                 let ($x, $first) = (chunk[index], lanes[index]);
                 lanes[index] = if $less { $x } else { $first };
-                gaps[index] = gaps[index] | <$mask>::of($x != $x);
+                gaps[index] |= <$mask>::of($x != $x);
             }
         }
         for (index, x) in rest.iter().enumerate() {
             let ($x, $first) = (*x, lanes[index]);
             lanes[index] = if $less { $x } else { $first };
-            gaps[index] = gaps[index] | <$mask>::of($x != $x);
+            gaps[index] |= <$mask>::of($x != $x);
         }
         let mut left = LANES;
         while left > 1 {
@@ -275,7 +275,7 @@ macro_rules! float_lanes_of {
             for index in 0..left {
                 let ($x, $first) = (lanes[index + left], lanes[index]);
                 lanes[index] = if $less { $x } else { $first };
-                gaps[index] = gaps[index] | gaps[index + left];
+                gaps[index] |= gaps[index + left];
             }
         }
         if gaps[0] == <$mask>::NONE { lanes[0] } else { Self::NAN }

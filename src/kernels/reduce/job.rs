@@ -10,7 +10,7 @@ use super::fold::{
     LeastOfSound, Product, ProductOfSound, RealTotal, Sound, Spread, SpreadOfSound, Total,
     TotalOfSound,
 };
-use super::stage::{Plan, Site};
+use super::stage::{Plan, Site, Source};
 use crate::kernels::Context;
 use crate::kernels::array::{Output, View};
 use crate::kernels::cast::cast;
@@ -122,7 +122,8 @@ impl Job<'_> {
         output: &mut Output,
     ) -> Outcome<()> {
         let site = Site::here(self.context);
-        self.plan.run::<F, R>(site, source, values, finish, output.elements_mut())
+        let source = Source { elements: source, values };
+        self.plan.run::<F, R>(site, source, finish, output.elements_mut())
     }
 
     /// Room for one value of each result.

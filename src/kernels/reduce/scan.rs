@@ -79,7 +79,7 @@ trait Running<T>: Pod + Send + Sync {
     fn times(self, other: Self) -> Self;
 }
 
-impl<T: Element<Wide = i64>> Running<T> for i64 {
+impl<T: Element<Wide = Self>> Running<T> for i64 {
     #[inline(always)]
     fn from(item: T) -> Self {
         item.widen()

@@ -80,19 +80,18 @@ impl Plan {
         lengths.fold(1, |product, (length, _)| product.saturating_mul(*length))
     }
 
-    /// Folds all of `source` into `out`; `values` has one value for each result, or one for all.
+    /// Folds all of `source` into `out`.
     ///
     /// # Errors
     /// No memory for what stands between two stages.
     pub(super) fn run<F: Fold, R: Pod + Send>(
         &self,
         site: Site<'_>,
-        source: &[F::Item],
-        values: &[F::Value],
+        source: Source<'_, F::Item, F::Value>,
         finish: impl Fn(F::Partial) -> R + Sync,
         out: &mut [R],
     ) -> Outcome<()> {
-        if source.is_empty() {
+        if source.elements.is_empty() {
             out.fill(finish(F::NOTHING));
             return Ok(());
         }
@@ -103,37 +102,35 @@ impl Plan {
             }
         };
         let closing = Closing { size: size_of::<R>(), close: &close };
-        self.fold::<F>(site, source, values, closing, bytemuck::cast_slice_mut(out))
+        self.fold::<F>(site, source, closing, bytemuck::cast_slice_mut(out))
     }
 
     fn fold<F: Fold>(
         &self,
         site: Site<'_>,
-        source: &[F::Item],
-        values: &[F::Value],
+        source: Source<'_, F::Item, F::Value>,
         closing: Closing<'_, F::Partial>,
         out: &mut [u8],
     ) -> Outcome<()> {
         let mut groups = self.groups.clone();
         let first = Stage::last_of(&groups);
-        let places = first.places(values.len());
+        let places = first.places(source.values.len());
+        let placed = Placed { source, places: &places };
         if !Stage::drop_last(&mut groups) {
-            return first.run::<F>(site, source, &Values { values, places }, closing, out);
+            return first.run::<F>(site, placed, closing, out);
         }
         let room = |stage: &Stage| parts::<F>(site, stage.outer.saturating_mul(stage.inner));
         let mut partial = room(&first)?;
-        let (values, target) = (Values { values, places }, partial.bytes_mut());
-        first.run::<F>(site, source, &values, Closing::none(), target)?;
-        let nothing = Values { values: &[()], places: Vec::new() };
+        first.run::<F>(site, placed, Closing::none(), partial.bytes_mut())?;
         loop {
             let stage = Stage::last_of(&groups);
             if !Stage::drop_last(&mut groups) {
-                let source = partial.elements_mut();
-                return stage.run::<F::Above>(site, source, &nothing, closing, out);
+                let parts = Placed::parts(partial.elements_mut());
+                return stage.run::<F::Above>(site, parts, closing, out);
             }
             let mut next = room(&stage)?;
-            let (source, target) = (partial.elements_mut(), next.bytes_mut());
-            stage.run::<F::Above>(site, source, &nothing, Closing::none(), target)?;
+            let parts = Placed::parts(partial.elements_mut());
+            stage.run::<F::Above>(site, parts, Closing::none(), next.bytes_mut())?;
             partial = next;
         }
     }
@@ -170,10 +167,41 @@ fn parts<F: Fold>(site: Site<'_>, count: usize) -> Outcome<Output> {
     Output::new(site.context, DType::U8, &[nbytes])
 }
 
-/// Values of results, and where those of each outer index begin; one value for all without places.
-struct Values<'a, V> {
-    values: &'a [V],
-    places: Vec<usize>,
+/// What is folded.
+pub(super) struct Source<'a, T, V> {
+    /// The array.
+    pub(super) elements: &'a [T],
+    /// One value for each result, or one for all.
+    pub(super) values: &'a [V],
+}
+
+impl<T, V> Clone for Source<'_, T, V> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T, V> Copy for Source<'_, T, V> {}
+
+/// A source, and where the values of each outer index begin; without places there is one for all.
+struct Placed<'a, T, V> {
+    source: Source<'a, T, V>,
+    places: &'a [usize],
+}
+
+impl<T, V> Clone for Placed<'_, T, V> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T, V> Copy for Placed<'_, T, V> {}
+
+impl<'a, T> Placed<'a, T, ()> {
+    /// Parts that a stage has left.
+    fn parts(elements: &'a [T]) -> Self {
+        Self { source: Source { elements, values: &[()] }, places: &[] }
+    }
 }
 
 /// One stage: the middle one of three axes goes.
@@ -247,14 +275,13 @@ impl Stage {
     fn run<F: Fold>(
         &self,
         site: Site<'_>,
-        source: &[F::Item],
-        values: &Values<'_, F::Value>,
+        placed: Placed<'_, F::Item, F::Value>,
         closing: Closing<'_, F::Partial>,
         out: &mut [u8],
     ) -> Outcome<()> {
         let block = self.block();
         let blocks = self.length.div_ceil(block);
-        let units = Units { stage: self, block, blocks, source, values };
+        let units = Units { stage: self, block, blocks, placed };
         if blocks == 1 {
             return units.run::<F>(site, closing, out);
         }
@@ -262,9 +289,8 @@ impl Stage {
         units.run::<F>(site, Closing::none(), partial.bytes_mut())?;
         let above =
             Self { before: Vec::new(), outer: self.outer, length: blocks, inner: self.inner };
-        let nothing = Values { values: &[()], places: Vec::new() };
-        let source = partial.elements_mut();
-        let units = Units { stage: &above, block: blocks, blocks: 1, source, values: &nothing };
+        let placed = Placed::parts(partial.elements_mut());
+        let units = Units { stage: &above, block: blocks, blocks: 1, placed };
         units.run::<F::Above>(site, closing, out)
     }
 }
@@ -274,8 +300,7 @@ struct Units<'a, T, V> {
     stage: &'a Stage,
     block: usize,
     blocks: usize,
-    source: &'a [T],
-    values: &'a Values<'a, V>,
+    placed: Placed<'a, T, V>,
 }
 
 impl<T: Pod + Send + Sync, V: Copy + Send + Sync> Units<'_, T, V> {
@@ -333,7 +358,7 @@ impl<T: Pod + Send + Sync, V: Copy + Send + Sync> Units<'_, T, V> {
 
     /// Where the values of a unit begin.
     fn place(&self, unit: usize) -> Option<usize> {
-        self.values.places.get(unit / self.blocks).copied()
+        self.placed.places.get(unit / self.blocks).copied()
     }
 }
 
@@ -356,10 +381,10 @@ impl<T: Pod + Send + Sync, V: Copy + Send + Sync> Piece<'_, T, V> {
             let first = self.unit + number * together;
             let count = out.len() / closing.size;
             let last = units.range(first + count - 1).end;
-            let source = &units.source[units.range(first).start..last];
+            let source = &units.placed.source.elements[units.range(first).start..last];
             gathered.clear();
             for unit in first..first + count {
-                gathered.push(units.values.values[units.place(unit).unwrap_or(0)]);
+                gathered.push(units.placed.source.values[units.place(unit).unwrap_or(0)]);
             }
             let parts = &mut parts[..count];
             lanes::runs::<F>(self.level, source, units.block, &gathered, parts);
@@ -374,16 +399,16 @@ impl<T: Pod + Send + Sync, V: Copy + Send + Sync> Piece<'_, T, V> {
         out: &mut [u8],
     ) {
         let (units, width) = (self.units, self.units.stage.inner);
-        let all = units.values.values;
+        let all = units.placed.source.values;
         let mut scratch = Scratch::<F>::new();
-        let repeated = if units.values.places.is_empty() {
+        let repeated = if units.placed.places.is_empty() {
             vec![all[0]; STRIP.min(width)]
         } else {
             Vec::new()
         };
         for (index, row) in out.chunks_mut(width * closing.size).enumerate() {
             let unit = self.unit + index;
-            let block = &units.source[units.range(unit)];
+            let block = &units.placed.source.elements[units.range(unit)];
             for (number, out) in row.chunks_mut(STRIP * closing.size).enumerate() {
                 let start = self.column + number * STRIP;
                 let count = out.len() / closing.size;
@@ -438,7 +463,8 @@ mod tests {
         let plan = Plan::new(shape, reduced);
         let mut out = vec![0_u64; plan.results()];
         let site = Site { context: &context, level };
-        plan.run::<F, u64>(site, &source, &[value], f64::to_bits, &mut out).unwrap();
+        let source = Source { elements: &source, values: &[value] };
+        plan.run::<F, u64>(site, source, f64::to_bits, &mut out).unwrap();
         out
     }
 
