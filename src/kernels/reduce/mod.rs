@@ -24,6 +24,7 @@ use super::widened;
 use argument::Argument;
 use groupby::GroupBy;
 use job::Job;
+use rdask_core::messages::TaskError;
 use rdask_store::{DType, Sealed};
 use scan::Scan;
 use stage::Plan;
@@ -137,7 +138,7 @@ impl Reduce {
         let plan = Plan::new(&input.shape, &reduced);
         let shape = kept(&input.shape, &reduced, self.keepdims);
         if matches!(self.reduction, Reduction::Min | Reduction::Max) && plan.count() == 0 {
-            self.refuse_nothing(&shape)?;
+            return Err(self.nothing());
         }
         let mut output = Output::new(context, self.dtype(input.dtype), &shape)?;
         let job = Job { context, plan: &plan, input, ddof: self.ddof };
@@ -145,20 +146,15 @@ impl Reduce {
         Ok(output)
     }
 
-    /// Minima of nothing are no minima, unless none is asked for.
-    fn refuse_nothing(&self, shape: &[usize]) -> Outcome<()> {
+    /// Minima of nothing are no minima, not even when the result has no elements.
+    fn nothing(&self) -> TaskError {
         let name = match (self.reduction == Reduction::Max, self.sound) {
             (false, false) => "minimum",
             (true, false) => "maximum",
             (false, true) => "fmin",
             (true, true) => "fmax",
         };
-        if shape.contains(&0) {
-            return Ok(());
-        }
-        Err(value_error(format!(
-            "zero-size array to reduction operation {name} which has no identity"
-        )))
+        value_error(format!("zero-size array to reduction operation {name} which has no identity"))
     }
 
     /// Which axes are reduced.
