@@ -70,10 +70,10 @@ fn main() {
     for axes in [[2, 1, 0], [0, 2, 1], [1, 0, 2], [2, 0, 1], [1, 2, 0]] {
         let label = format!("transpose f64 100×200×150 {axes:?}");
         let turned = kernel("transpose", &[("axes", list(&axes))], 1);
-        measure(&store, &label, &turned, &[cube.clone()], 1);
+        measure(&store, &label, &turned, std::slice::from_ref(&cube), 1);
     }
     let square = filled(&store, DType::F64, &[2000, 2000]);
-    let pair = [square.clone(), square.clone()];
+    let pair = [square.clone(), square];
     let axis = |axis| [("axis", Param::Int(axis))];
     let inner = Param::List(vec![list(&[100, 1900]), list(&[50, 1950])]);
     let steps = Param::List(vec![Param::Null, list(&[0, 2000, 2])]);

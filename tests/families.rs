@@ -133,7 +133,7 @@ fn active(pattern: &str, w: i64, t_all: i64, t: i64) -> (i64, i64) {
 }
 
 /// D(t, p) before it is clipped to the points of step t - 1.
-fn definition(pattern: &str, w: i64, k: i64, period: i64, t: i64, p: i64) -> BTreeSet<i64> {
+fn definition(pattern: &str, (w, k, period): (i64, i64, i64), (t, p): (i64, i64)) -> BTreeSet<i64> {
     let interval = |low: i64, high: i64| (low..=high).collect();
     match pattern {
         "trivial" => BTreeSet::new(),
@@ -210,7 +210,7 @@ fn check_pattern(pattern: &str, graph: &Graph, [w, t_all, k, period]: [i64; 4]) 
             let mut expected = BTreeSet::new();
             if t > 0 {
                 let (first, count) = active(pattern, w, t_all, t - 1);
-                expected = definition(pattern, w, k, period, t, p);
+                expected = definition(pattern, (w, k, period), (t, p));
                 expected.retain(|q| (first..first + count).contains(q));
             }
             let read = points_read(graph, task);

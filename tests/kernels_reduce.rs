@@ -375,6 +375,7 @@ fn i64s(values: &[i64]) -> Given {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of faults and their words")]
 fn faults_in_words() {
     let nan = f64::NAN;
     let none = f64s(&[], &[0, 3]);
