@@ -44,7 +44,8 @@ def bounded(kernel, params, xs):
     base = kernel.removeprefix("nan")
     if x.dtype.kind not in "fc" and base in ("sum", "prod"):
         return plain, None
-    value = apply(kernel, params, widest(x))
+    # Integers have no NaN: numpy goes the plain way.
+    value = apply(kernel if x.dtype.kind in "fc" else base, params, widest(x))
     total = np.nansum if base != kernel else np.sum
     count = x.size / max(plain.size, 1)
     depth = np.log2(max(count, 1)) + 8
@@ -68,7 +69,7 @@ def bounded(kernel, params, xs):
         largest = np.max(sizes[np.isfinite(sizes)], initial=0)
         shift = (eps * depth * largest) ** 2
         tolerance = tolerance + (shift if base == "var" else np.sqrt(shift))
-    return one_nan(np.asarray(value.astype(plain.dtype))), np.asarray(tolerance).astype("f8")
+    return np.asarray(value.astype(plain.dtype)), np.asarray(tolerance).astype("f8")
 
 
 def scan(kernel, params, xs):

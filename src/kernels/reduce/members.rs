@@ -206,6 +206,7 @@ impl<T: Element, const LAST: bool, const SOUND: bool> Grouped for Ends<T, LAST, 
                 if !(SOUND && out.is_gap()) {
                     break;
                 }
+                *out = T::GAP;
             }
         }
     }
