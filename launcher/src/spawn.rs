@@ -353,7 +353,8 @@ impl TaskProcess {
 }
 
 /// A process beside a worker that runs programs: when the worker is gone, in whatever way and with
-/// whoever else, it ends what the programs have left and removes their folder.
+/// whoever else, it ends what the programs have left and, once its supervisor has had its chance to
+/// keep what they printed, removes their folder.
 #[derive(Debug)]
 pub struct Sweeper {
     _process: Child,
@@ -371,6 +372,9 @@ impl Sweeper {
         let mut command = Command::new("/proc/self/exe");
         command.arg0("rdask-hpc").args(["__role", "sweeper", "--slot", slot, "--pid"]);
         command.arg(std::process::id().to_string()).arg("--folder").arg(folder);
+        if let Some(supervisor) = rustix::process::getppid() {
+            command.arg("--supervisor").arg(supervisor.as_raw_pid().to_string());
+        }
         // Its own group: the supervisor kills the worker's.
         command.process_group(0).stdin(reader).stdout(Stdio::null()).stderr(Stdio::null());
         Ok(Self { _process: command.spawn()?, _alive: alive })
