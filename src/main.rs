@@ -3,5 +3,6 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    rdask::cli::main(std::env::args_os())
+    // Read here and not in the library, which would be compiled anew at every commit.
+    rdask::cli::main(std::env::args_os(), option_env!("RDASK_COMMIT"))
 }

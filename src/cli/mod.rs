@@ -95,24 +95,25 @@ enum Command {
     Role(role::RoleArgs),
 }
 
-/// Parses the arguments, runs the command and returns the exit code.
-pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+/// Parses the arguments, runs the command and returns the exit code. `commit` is what `--version`
+/// says was built.
+pub fn main(arguments: impl IntoIterator<Item = OsString>, commit: Option<&str>) -> ExitCode {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     if let Err(error) = later::refuse(&arguments) {
         return print::user_error(&error);
     }
     match Cli::command().try_get_matches_from(arguments) {
         Ok(matches) => match Cli::from_arg_matches(&matches) {
-            Ok(cli) => end(dispatch(cli)),
+            Ok(cli) => end(dispatch(cli, commit)),
             Err(error) => print::usage_error(&error),
         },
         Err(error) => print::usage_error(&error),
     }
 }
 
-fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
+fn dispatch(cli: Cli, commit: Option<&str>) -> anyhow::Result<ExitCode> {
     if cli.version {
-        print::data(&version::text())?;
+        print::data(&version::text(commit))?;
         return Ok(ExitCode::SUCCESS);
     }
     if cli.help_all {

@@ -9,7 +9,7 @@ fn parse(line: &str) -> Result<Cli, clap::Error> {
 }
 
 fn code(line: &str) -> ExitCode {
-    main(std::iter::once("rdask-hpc").chain(line.split_whitespace()).map(OsString::from))
+    main(std::iter::once("rdask-hpc").chain(line.split_whitespace()).map(OsString::from), None)
 }
 
 fn help(name: &str) -> String {

@@ -10,8 +10,8 @@ const GRAPH_FORMAT_VERSION: u32 = 1;
 const SHIM_PREFIX: &str = "librdask_mpi";
 
 /// The text of `--version`.
-pub(super) fn text() -> String {
-    let commit = option_env!("RDASK_COMMIT").filter(|text| !text.is_empty()).unwrap_or("unknown");
+pub(super) fn text(commit: Option<&str>) -> String {
+    let commit = commit.filter(|text| !text.is_empty()).unwrap_or("unknown");
     let hwloc = cfg!(feature = "hwloc");
     let shims = match std::env::current_exe().ok().as_deref().and_then(Path::parent) {
         Some(folder) => shims(folder),
@@ -65,10 +65,11 @@ mod tests {
 
     #[test]
     fn all_lines_are_there() {
-        let text = text();
+        let text = text(Some("0123abcd"));
         for line in ["rdask-hpc ", "commit: ", "features: ", "MPI shims: ", "UCX: ", "hwloc: "] {
             assert!(text.lines().any(|it| it.starts_with(line)), "{line}");
         }
+        assert!(text.contains("\ncommit: 0123abcd\n"));
         assert!(text.contains("protocol: 1\ngraph format: 1\n"));
     }
 }
