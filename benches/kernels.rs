@@ -7,13 +7,14 @@
 //! cache; results go into memory that was used before.
 #![expect(clippy::print_stdout, reason = "a bench prints its table")]
 
+mod anchor;
+
+use anchor::Anchor;
 use rdask::kernels::{Context, Kernel, parse};
 use rdask_core::graph::{Param, Params};
 use rdask_store::{Sealed, Store};
 use rustix::time::{ClockId, clock_gettime};
-use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 /// Times that each side is measured; the least counts, since what else runs only adds.
 const ROUNDS: usize = 9;
@@ -46,48 +47,6 @@ for line in sys.stdin:
     exec(code, space)
     print((time.process_time() - start) / int(count), flush=True)
 ";
-
-struct Anchor {
-    child: Child,
-    send: ChildStdin,
-    answers: BufReader<ChildStdout>,
-}
-
-impl Anchor {
-    fn start() -> Option<Self> {
-        let named = ["RDASK_BENCH_PYTHON", "RDASK_TEST_PYTHON"].map(std::env::var);
-        let python = named.into_iter().find_map(Result::ok).unwrap_or_else(|| "python3".into());
-        let mut child = Command::new(python)
-            .args(["-c", ANCHOR])
-            .env("OPENBLAS_NUM_THREADS", "1")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .ok()?;
-        let send = child.stdin.take()?;
-        let answers = BufReader::new(child.stdout.take()?);
-        let mut anchor = Self { child, send, answers };
-        (anchor.line()? == "ready").then_some(anchor)
-    }
-
-    fn line(&mut self) -> Option<String> {
-        let mut line = String::new();
-        self.answers.read_line(&mut line).ok()?;
-        Some(line.trim().to_owned())
-    }
-
-    fn seconds(&mut self, repeats: u32, expression: &str) -> Option<f64> {
-        writeln!(self.send, "{repeats} {expression}").ok()?;
-        self.line()?.parse().ok()
-    }
-
-    fn stop(mut self) {
-        drop(self.send);
-        // The child ends with its input; its status says nothing more.
-        drop(self.child.wait());
-    }
-}
 
 /// Runs a kernel on inputs.
 struct Bench {
@@ -248,7 +207,7 @@ fn main() {
     // The store keeps freed memory warm below its highest use, as in a worker that has run a while.
     drop([6, 7].map(|seed| bench.random(&[4_000_000], seed)));
     let rows: Vec<Row<'_>> = elementwise(&inputs).into_iter().chain(others(&inputs)).collect();
-    let mut anchor = Anchor::start();
+    let mut anchor = Anchor::start(ANCHOR);
     println!(
         "{:<12} {:<46} {:>9} {:>9} {:>6}",
         "kernel", "numpy's", "ours/ms", "numpy/ms", "ratio"
@@ -270,7 +229,11 @@ fn main() {
                 drop(bench.run(&kernel, inputs));
             }
             ours.push((cpu_seconds() - start) / f64::from(repeats));
-            theirs.extend(anchor.as_mut().and_then(|anchor| anchor.seconds(repeats, expression)));
+            theirs.extend(
+                anchor
+                    .as_mut()
+                    .and_then(|anchor| anchor.seconds(&format!("{repeats} {expression}"))),
+            );
         }
         let ours = least(&ours) * 1e3;
         let (theirs, ratio) = if theirs.is_empty() {

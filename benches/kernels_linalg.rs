@@ -1,16 +1,17 @@
 //! Linear algebra, stencils and Fourier transforms beside numpy on one thread, in turn in one run.
 //!
-//! `cargo bench --bench kernels_linalg`. numpy is found through RDASK_TEST_PYTHON, else `python3`;
+//! `cargo bench --bench kernels_linalg`. numpy is found as `anchor` says;
 //! without numpy 2 there is nothing to compare with and the bench says so. The ratio is numpy's time
 //! over ours, so more is better; the goal is the project's promise, where there is one.
 #![expect(clippy::print_stdout, reason = "a bench prints its table")]
 
+mod anchor;
+
+use anchor::Anchor;
 use rdask::kernels::{Context, Kernel, parse};
 use rdask_core::graph::{Param, Params};
 use rdask_store::{Sealed, Store};
-use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Instant;
 
 /// Times that each side is measured; the median counts.
@@ -47,47 +48,6 @@ for line in sys.stdin:
     eval(code)
     print(time.perf_counter() - start, flush=True)
 ";
-
-struct Anchor {
-    child: Child,
-    send: ChildStdin,
-    answers: BufReader<ChildStdout>,
-}
-
-impl Anchor {
-    fn start() -> Option<Self> {
-        let python = std::env::var("RDASK_TEST_PYTHON").unwrap_or_else(|_| "python3".to_owned());
-        let mut child = Command::new(python)
-            .args(["-c", ANCHOR])
-            .env("OPENBLAS_NUM_THREADS", "1")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .ok()?;
-        let send = child.stdin.take()?;
-        let answers = BufReader::new(child.stdout.take()?);
-        let mut anchor = Self { child, send, answers };
-        (anchor.line()? == "ready").then_some(anchor)
-    }
-
-    fn line(&mut self) -> Option<String> {
-        let mut line = String::new();
-        self.answers.read_line(&mut line).ok()?;
-        Some(line.trim().to_owned())
-    }
-
-    fn seconds(&mut self, expression: &str) -> Option<f64> {
-        writeln!(self.send, "{expression}").ok()?;
-        self.line()?.parse().ok()
-    }
-
-    fn stop(mut self) {
-        drop(self.send);
-        // The child ends with its input; its status says nothing more.
-        drop(self.child.wait());
-    }
-}
 
 /// Runs kernels on one thread.
 struct Bench {
@@ -202,8 +162,8 @@ fn rows(bench: &Bench) -> Vec<Row> {
 
 fn main() {
     let bench = Bench { store: Store::new(0) };
-    let Some(mut anchor) = Anchor::start() else {
-        println!("not run: numpy, install numpy 2 and set RDASK_TEST_PYTHON to its python");
+    let Some(mut anchor) = Anchor::start(ANCHOR) else {
+        println!("not run: numpy, install numpy 2 and set RDASK_BENCH_PYTHON to its python");
         return;
     };
     println!(

@@ -1,16 +1,17 @@
 //! Reductions and orders beside numpy, in turn in one run: the best of both and their ratio.
 //!
 //! `cargo bench --bench kernels_reduce [WORD]` measures the rows whose name holds the word. numpy is
-//! found through RDASK_TEST_PYTHON, else `python3`; without numpy 2 the anchor is `–`. The ratio is
+//! found as `anchor` says; without numpy 2 the anchor is `–`. The ratio is
 //! numpy's time over ours; a ratio below its goal is marked. Both sides have one thread.
 #![expect(clippy::print_stdout, reason = "a bench prints its table")]
 
+mod anchor;
+
+use anchor::Anchor;
 use rdask::kernels::{Context, Kernel, parse};
 use rdask_core::graph::{Param, Params};
 use rdask_store::{Sealed, Store};
-use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Instant;
 
 /// Times that each side is measured; the best counts, since neighbours on the machine only slow.
@@ -34,46 +35,6 @@ for line in sys.stdin:
     eval(code)
     print(time.perf_counter() - start, flush=True)
 ";
-
-struct Anchor {
-    child: Child,
-    send: ChildStdin,
-    answers: BufReader<ChildStdout>,
-}
-
-impl Anchor {
-    fn start() -> Option<Self> {
-        let python = std::env::var("RDASK_TEST_PYTHON").unwrap_or_else(|_| "python3".to_owned());
-        let mut child = Command::new(python)
-            .args(["-c", ANCHOR])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .ok()?;
-        let send = child.stdin.take()?;
-        let answers = BufReader::new(child.stdout.take()?);
-        let mut anchor = Self { child, send, answers };
-        (anchor.line()? == "ready").then_some(anchor)
-    }
-
-    fn line(&mut self) -> Option<String> {
-        let mut line = String::new();
-        self.answers.read_line(&mut line).ok()?;
-        Some(line.trim().to_owned())
-    }
-
-    fn seconds(&mut self, expression: &str) -> Option<f64> {
-        writeln!(self.send, "{expression}").ok()?;
-        self.line()?.parse().ok()
-    }
-
-    fn stop(mut self) {
-        drop(self.send);
-        // The child ends with its input; its status says nothing more.
-        drop(self.child.wait());
-    }
-}
 
 fn kernel(name: &str, params: Vec<(&str, Param)>, inputs: usize) -> Kernel {
     let params: Params = params.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
@@ -203,7 +164,7 @@ fn main() {
     let word = std::env::args().skip(1).find(|word| !word.starts_with('-')).unwrap_or_default();
     let store = Store::new(0);
     let shapes = [("1d", &[1_000_000][..]), ("2d", &[1000, 1000]), ("3d", &[100, 100, 100])];
-    let mut anchor = Anchor::start();
+    let mut anchor = Anchor::start(ANCHOR);
     println!("{:<24} {:>9} {:>9} {:>6} {:>5}", "what", "ours/ms", "numpy/ms", "ratio", "goal");
     for row in rows().into_iter().filter(|row| row.name().contains(&word)) {
         let shape = shapes.iter().find(|(name, _)| *name == row.shape).map_or(&[][..], |it| it.1);
@@ -229,6 +190,8 @@ fn main() {
     }
     match anchor {
         Some(anchor) => anchor.stop(),
-        None => println!("not run: numpy, install numpy 2 and set RDASK_TEST_PYTHON to its python"),
+        None => {
+            println!("not run: numpy, install numpy 2 and set RDASK_BENCH_PYTHON to its python");
+        }
     }
 }

@@ -14,22 +14,6 @@ const CASES: usize = 260;
 
 const KERNELS: [&str; 4] = ["sort", "argsort", "topk", "argtopk"];
 
-const BASIC: [DType; 13] = [
-    DType::Bool,
-    DType::I8,
-    DType::I16,
-    DType::I32,
-    DType::I64,
-    DType::U8,
-    DType::U16,
-    DType::U32,
-    DType::U64,
-    DType::F32,
-    DType::F64,
-    DType::C64,
-    DType::C128,
-];
-
 fn parameters(chance: &mut Chance, kernel: &str, count: usize) -> Value {
     let mut params = json!({});
     match chance.below(4) {
@@ -52,7 +36,7 @@ fn every_order_is_numpys() {
     let mut cases = Vec::new();
     for kernel in KERNELS {
         for round in 0..CASES {
-            let dtype = BASIC[round % 13];
+            let dtype = DType::BASIC[round % 13];
             let shape = chance.shape();
             let params = parameters(chance, kernel, shape.len());
             // Small integers have many equals, zeros of both signs among them.
@@ -85,7 +69,7 @@ fn long_lines() {
     let chance = &mut Chance::new(82);
     let mut cases = Vec::new();
     for kernel in KERNELS {
-        for dtype in BASIC {
+        for dtype in DType::BASIC {
             let shapes: [&[u64]; 3] = [&[20_011], &[300, 70], &[9000, 3]];
             for shape in shapes {
                 let mut params = json!({"axis": 0});

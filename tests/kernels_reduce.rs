@@ -12,22 +12,6 @@ use std::path::Path;
 /// Cases of each kernel.
 const CASES: usize = 260;
 
-const BASIC: [DType; 13] = [
-    DType::Bool,
-    DType::I8,
-    DType::I16,
-    DType::I32,
-    DType::I64,
-    DType::U8,
-    DType::U16,
-    DType::U32,
-    DType::U64,
-    DType::F32,
-    DType::F64,
-    DType::C64,
-    DType::C128,
-];
-
 /// Puts 1 in the place of infinities in complex numbers: numpy divides them as complex by complex,
 /// which makes NaN of the other part.
 fn tame_infinities(input: &mut Given) {
@@ -72,7 +56,7 @@ fn reductions(kernels: &[&'static str], seed: u64) {
         let base = kernel.trim_start_matches("nan");
         let exact = !matches!(base, "sum" | "prod" | "mean" | "var" | "std");
         for round in 0..CASES {
-            let dtype = BASIC[round % 13];
+            let dtype = DType::BASIC[round % 13];
             let shape = chance.shape();
             let mut params = json!({});
             if base.starts_with("arg") {
@@ -143,7 +127,7 @@ fn running_sums() {
     let mut cases = Vec::new();
     for kernel in ["cumsum", "cumprod"] {
         for round in 0..CASES {
-            let dtype = BASIC[round % 13];
+            let dtype = DType::BASIC[round % 13];
             let shape = chance.shape();
             let mut params = json!({});
             one_axis(chance, &mut params, shape.len());
@@ -171,7 +155,7 @@ fn groups() {
     for round in 0..6 * CASES {
         let nan = if chance.one_in(2) { "nan" } else { "" };
         let func = funcs[round % 8];
-        let dtype = chance.pick(&BASIC);
+        let dtype = chance.pick(&DType::BASIC);
         let mut shape = chance.shape();
         if shape.is_empty() {
             shape.push(40);
