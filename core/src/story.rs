@@ -79,6 +79,12 @@ impl<S: Copy> Story<S> {
         self.ring.iter().filter(move |transition| transition.task == task)
     }
 
+    /// The last `count` transitions, or as many as are left of them, oldest first.
+    pub fn latest(&self, count: u64) -> impl Iterator<Item = &Transition<S>> {
+        let kept = usize::try_from(count).unwrap_or(usize::MAX).min(self.ring.len());
+        self.ring.range(self.ring.len() - kept..)
+    }
+
     /// All transitions, oldest first.
     pub fn all(&self) -> impl Iterator<Item = &Transition<S>> {
         self.ring.iter()

@@ -84,6 +84,11 @@ impl SchedulerState {
             }
             return;
         }
+        let tried_again = start == TaskState::Erred && asked == TaskState::Waiting;
+        if tried_again && self.stays_erred(task) {
+            self.record(task, start, asked);
+            return;
+        }
         if !self.edge(task, start, asked, out) {
             if start == TaskState::Released || asked == TaskState::Released {
                 self.invalid_transition(task, start, asked);
