@@ -287,7 +287,7 @@ fn the_example_gives_what_it_says() {
     let outcome = Start::new(Launcher::Local)
         .program(example.join("sweep.sh"))
         .args(["--dry-run"])
-        .env("RDASK_HPC", env!("CARGO_BIN_EXE_rdask-hpc"))
+        .env("RDASK", env!("CARGO_BIN_EXE_rdask-hpc"))
         .current_dir(folder.0.path())
         .finish()
         .expect_code(0);
