@@ -14,6 +14,7 @@ fn summary() -> Summary {
         outputs: 2,
         erred: 1,
         recomputed: 0,
+        stolen: 2,
         seconds: 0.25,
         workers: 2,
         threads: 4,
@@ -136,11 +137,12 @@ fn every_event_fits() {
         };
         writer.write(0.4, &transfer);
     }
+    writer.write(0.5, &Event::Steal { key: "k", from: "1", to: "2" });
     writer.write(1.0, &Event::State { workers: &[state], waiting: 1, queued: 2, no_worker: 3 });
     writer.write(2.0, &Event::Graph { phase: Phase::End, graph: "g", tasks: 1, utc: None });
     drop(writer);
     let text = std::fs::read_to_string(&path).unwrap();
-    assert_eq!(text.lines().count(), 14);
+    assert_eq!(text.lines().count(), 15);
     for line in text.lines() {
         assert_fits("events", &serde_json::from_str(line).unwrap());
     }
