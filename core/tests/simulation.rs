@@ -68,6 +68,7 @@ struct Totals {
     events: u64,
     executed: u64,
     transfers: u64,
+    stolen: u64,
     recomputed: u64,
     deaths: u64,
     moved_bytes: u64,
@@ -79,6 +80,7 @@ impl Totals {
         self.events += trace.events;
         self.executed += trace.executed;
         self.transfers += trace.transfers;
+        self.stolen += trace.stolen;
         self.recomputed += trace.recomputed;
         self.deaths += trace.deaths;
         self.moved_bytes += trace.moved_bytes;
@@ -87,10 +89,11 @@ impl Totals {
 
     fn table(&self) -> String {
         let mut text = format!(
-            "{} events, {} runs, {} recomputed, {} transfers, {} MB moved, {} deaths\n",
+            "{} events, {} runs, {} recomputed, {} stolen, {} transfers, {} MB moved, {} deaths\n",
             self.events,
             self.executed,
             self.recomputed,
+            self.stolen,
             self.transfers,
             self.moved_bytes / 1_000_000,
             self.deaths

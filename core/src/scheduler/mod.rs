@@ -29,6 +29,7 @@ mod propagate;
 mod queue;
 mod replicas;
 mod report;
+mod stealing;
 mod submit;
 mod task;
 mod task_events;
@@ -60,6 +61,7 @@ use family::Families;
 use placement::Scratch;
 use queue::RankSet;
 use std::sync::Arc;
+use stealing::{Answer, Stealing};
 use task::{Edges, Overflow, Task};
 use unrunnable::Unrunnable;
 use worker::Workers;
@@ -112,6 +114,7 @@ pub struct SchedulerState {
     /// `Idle` was said and nothing has happened since.
     idle_said: bool,
     scratch: Scratch,
+    stealing: Stealing,
 }
 
 /// Numbers for the summary of a run.
@@ -163,6 +166,7 @@ impl SchedulerState {
             timer: None,
             idle_said: true,
             scratch: Scratch::default(),
+            stealing: Stealing::default(),
             config,
         }
     }
@@ -179,6 +183,7 @@ impl SchedulerState {
         self.dispatch(event, out);
         self.drain(out);
         self.fill_slots(out);
+        self.consider_stealing(out);
         self.say_idle(out);
         self.set_timer(out);
         if self.config.validate
@@ -239,6 +244,9 @@ impl SchedulerState {
             E::Heartbeat { worker, worker_now_ns, executing, bandwidth, rss_bytes } => {
                 let vitals = worker_events::Vitals { worker_now_ns, bandwidth, rss_bytes };
                 self.on_heartbeat(worker, vitals, &executing);
+            }
+            E::StealResponse { worker, task, stimulus_id, state } => {
+                self.on_steal_response(Answer { worker, task, stimulus_id, state }, out);
             }
             E::AllWorkersArrived => self.arrived = self.arrived.or(Some(self.now)),
             E::Timeout => self.on_timeout(),

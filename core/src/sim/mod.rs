@@ -194,6 +194,7 @@ impl Simulation {
             if self.is_over() {
                 self.check(When::Quiet)?;
                 self.trace.recomputed = self.scheduler.recomputed_count();
+                self.trace.stolen = self.scheduler.stolen_count();
                 self.trace.makespan_ns = self.clients.last.0.max(self.trace.makespan_ns);
                 return Ok(self.trace);
             }
