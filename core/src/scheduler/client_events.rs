@@ -129,10 +129,10 @@ impl SchedulerState {
             record.suspicious = 0;
             record.reschedules = 0;
         }
-        let followers = self.erred_below(&roots);
+        self.scratch.retried.clear();
         self.recommend_best_last(&mut roots, TaskState::Waiting);
         self.drain(out);
-        for task in followers {
+        while let Some(task) = self.scratch.retried.pop() {
             let record = &mut self.tasks[task.index()];
             if !record.flags.has(Flags::HOLDS) || record.is_needed() {
                 continue;
@@ -146,23 +146,6 @@ impl SchedulerState {
                 self.drain(out);
             }
         }
-    }
-
-    /// Erred tasks and those that erred below them.
-    fn erred_below(&self, roots: &[TaskId]) -> Vec<TaskId> {
-        let mut seen: FxHashSet<TaskId> = roots.iter().copied().collect();
-        let mut below = roots.to_vec();
-        let mut next = 0;
-        while let Some(task) = below.get(next) {
-            next += 1;
-            let row = self.dependents.range(*task);
-            for dependent in &self.dependents.values[row] {
-                if self.state_of(*dependent) == TaskState::Erred && seen.insert(*dependent) {
-                    below.push(*dependent);
-                }
-            }
-        }
-        below
     }
 
     /// Ends wishes for a task, and the task with the last of them when nothing else needs it.
