@@ -5,7 +5,6 @@ use super::Simulation;
 use crate::ids::WorkerId;
 use crate::scheduler::TaskState;
 use crate::worker::{Live, State};
-use rustc_hash::FxHashMap;
 use std::collections::BTreeMap;
 
 /// An edge of a worker core: state before, state asked for, state after.
@@ -16,8 +15,8 @@ pub type SchedulerEdge = (TaskState, TaskState);
 /// How often each edge was taken.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Coverage {
-    worker: FxHashMap<(u8, u8, u8), u64>,
-    scheduler: FxHashMap<(u8, u8), u64>,
+    worker: BTreeMap<(u8, u8, u8), u64>,
+    scheduler: BTreeMap<(u8, u8), u64>,
 }
 
 impl Coverage {
@@ -36,12 +35,10 @@ impl Coverage {
 
     /// Adds the counts of another run.
     pub fn add(&mut self, other: &Self) {
-        let worker: BTreeMap<_, _> = other.worker.iter().collect();
-        for (edge, count) in worker {
+        for (edge, count) in &other.worker {
             *self.worker.entry(*edge).or_default() += count;
         }
-        let scheduler: BTreeMap<_, _> = other.scheduler.iter().collect();
-        for (edge, count) in scheduler {
+        for (edge, count) in &other.scheduler {
             *self.scheduler.entry(*edge).or_default() += count;
         }
     }

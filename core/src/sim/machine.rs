@@ -37,6 +37,10 @@ impl MachineSpec {
         format!("host{}", self.host)
     }
 
+    fn boot_id(&self) -> String {
+        format!("boot{}", self.host)
+    }
+
     /// Bytes of results that it can keep.
     pub(super) const fn room_bytes(&self) -> u64 {
         if self.memory_limit_bytes == 0 || self.disk_bytes == 0 {
@@ -57,7 +61,7 @@ impl MachineSpec {
             name: slot.to_string(),
             rank,
             host: self.host_name(),
-            machine: format!("boot{}", self.host),
+            machine: self.boot_id(),
             pid: life + 1,
             nanny_pid: 1,
             nanny: 1 + u128::from(rank),
@@ -153,6 +157,8 @@ impl Life {
 /// A slot of a nanny.
 pub(super) struct Machine {
     pub(super) spec: MachineSpec,
+    /// Of the kernel: equal on one host.
+    pub(super) boot_id: String,
     pub(super) life: Option<Life>,
     /// Processes that started here so far.
     pub(super) lives: u32,
@@ -173,6 +179,7 @@ pub(super) struct Machine {
 impl Machine {
     pub(super) fn new(spec: MachineSpec) -> Self {
         Self {
+            boot_id: spec.boot_id(),
             spec,
             life: None,
             lives: 0,

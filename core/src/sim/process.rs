@@ -58,14 +58,13 @@ impl Simulation {
     /// A frame of the scheduler arrives: all its messages are one batch.
     pub(super) fn on_frame_down(&mut self, worker: WorkerId, frame: &[u8]) {
         let slot = self.slot_of[worker.index()];
-        let host = format!("boot{}", self.machines[slot].spec.host);
         let mut events = Vec::new();
         for message in read_frame::<ToWorker>(frame) {
             if let ToWorker::Registered { worker, heartbeat_ns } = message {
                 self.on_registered(worker, heartbeat_ns);
             } else if Self::ends_worker(&message) {
                 return self.end(worker, false);
-            } else if let Some(event) = wire::worker_event(message, &host) {
+            } else if let Some(event) = wire::worker_event(message, &self.machines[slot].boot_id) {
                 events.push(event);
             }
         }

@@ -6,6 +6,7 @@ mod edges;
 mod failures;
 mod placement;
 mod random;
+mod retries;
 mod runs;
 mod stale;
 mod stealing;
