@@ -86,8 +86,8 @@ impl SchedulerState {
 
     /// Results that a worker holds, as far as the scheduler knows.
     pub fn results_on(&self, worker: WorkerId) -> impl Iterator<Item = TaskId> {
-        let held = self.workers.get(worker).map(|worker| worker.has_what.as_slice());
-        held.unwrap_or_default().iter().copied()
+        let at = self.workers.get(worker).into_iter();
+        at.flat_map(|worker| worker.has_what.iter().copied())
     }
 
     /// Whether a task left the pool of its worker while it runs.
@@ -222,7 +222,7 @@ impl SchedulerState {
     }
 
     /// The state changes of the last event, as far as the ring holds them, oldest first.
-    pub fn latest_transitions(&self) -> impl Iterator<Item = &Transition<TaskState>> {
+    pub fn latest_transitions(&self) -> impl Iterator<Item = Transition<TaskState>> {
         self.story.latest(self.totals.transitions)
     }
 

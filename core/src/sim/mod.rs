@@ -375,7 +375,7 @@ impl Simulation {
             let inputs = self.workload.graph.inputs.row(task).iter();
             let lacking = inputs.filter(|input| !life.data.contains_key(input));
             for task in std::iter::once(&task).chain(lacking) {
-                let told: Vec<String> = core.story(*task).map(ToString::to_string).collect();
+                let told: Vec<String> = core.story(*task).map(|step| step.to_string()).collect();
                 let (number, state) = (life.worker.0, core.state(*task));
                 text.push_str(&format!("\n  {} on worker {number}: {state:?}\n    ", task.0));
                 text.push_str(&told.join("\n    "));

@@ -50,7 +50,7 @@ fn work_and_results(
     };
     let apart = sent.symmetric_difference(&worked_at).chain(held.symmetric_difference(&known));
     if let Some(task) = apart.chain(sent.iter().filter(seceded)).min() {
-        let told: Vec<String> = core.story(*task).map(ToString::to_string).collect();
+        let told: Vec<String> = core.story(*task).map(|step| step.to_string()).collect();
         return Err(format!(
             "the scheduler sent {sent:?} to worker {}, which works at {worked_at:?}; it holds \
              {held:?}, known is {known:?}\n{}\n  there:\n  {}",
