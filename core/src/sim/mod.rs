@@ -307,6 +307,11 @@ impl Simulation {
         self.machines[slot].life.as_mut().filter(|life| life.worker == worker)
     }
 
+    fn life(&self, worker: WorkerId) -> Option<&Life> {
+        let slot = *self.slot_of.get(worker.index())?;
+        self.machines[slot].life.as_ref().filter(|life| life.worker == worker)
+    }
+
     /// A frame between a worker and the scheduler is no longer under way.
     fn arrives(&mut self, worker: WorkerId) {
         self.touched.push(worker);

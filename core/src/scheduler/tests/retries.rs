@@ -28,6 +28,7 @@ fn layers(count: usize) -> (Cluster, [TaskId; 2], TaskId) {
     for root in roots {
         fail(&mut cluster, root);
     }
+    cluster.sent.clear();
     (cluster, roots, last)
 }
 

@@ -4,16 +4,16 @@
 use crate::ids::TaskId;
 use crate::scheduler::TaskState;
 use crate::sim::Simulation;
+use std::collections::BTreeSet;
 
 pub(super) fn check(simulation: &Simulation) -> Result<(), String> {
+    let wanted: BTreeSet<TaskId> = simulation.clients.wants().map(|(_, task, _)| task).collect();
     for index in 0..simulation.workload.graph.len() {
         let task = TaskId::from_index(index);
         let settled = match simulation.scheduler.state_of(task) {
             TaskState::Memory => simulation.scheduler.who_has(task).next().is_some(),
             TaskState::Erred => simulation.scheduler.error_of(task).is_some(),
-            TaskState::Released | TaskState::Forgotten => {
-                !simulation.clients.wants().any(|(_, wanted, _)| wanted == task)
-            }
+            TaskState::Released | TaskState::Forgotten => !wanted.contains(&task),
             TaskState::Waiting
             | TaskState::Queued
             | TaskState::NoWorker

@@ -11,13 +11,13 @@ pub(super) fn check(simulation: &Simulation) -> Result<(), String> {
 }
 
 pub(super) fn check_end(simulation: &Simulation) -> Result<(), String> {
+    let tame = simulation.faultless && !simulation.workload.kills() && simulation.is_roomy();
     for (task, runs) in simulation.executions.iter().enumerate() {
         let sent = simulation.sent[task];
         if *runs > sent {
             return Err(format!("task {task} ran {runs} times and was sent {sent} times"));
         }
         let Behaviour { errs, reschedules, .. } = simulation.workload.behaviours[task];
-        let tame = simulation.faultless && !simulation.workload.kills() && simulation.is_roomy();
         if tame && *runs > 1 + errs + reschedules && !simulation.workload.times_out(task) {
             return Err(format!("task {task} ran {runs} times, nothing was lost"));
         }

@@ -12,11 +12,12 @@ pub(super) fn check(simulation: &Simulation) -> Result<(), String> {
             }
         }
     }
+    let kills = simulation.workload.kills();
     for index in 0..simulation.workload.graph.len() {
         let task = TaskId::from_index(index);
         match simulation.scheduler.state_of(task) {
             TaskState::Erred => has_cause(simulation, task)?,
-            TaskState::Memory if simulation.faultless => deserved(simulation, task)?,
+            TaskState::Memory if simulation.faultless => deserved(simulation, task, kills)?,
             _ => {}
         }
     }
@@ -53,12 +54,12 @@ fn has_cause(simulation: &Simulation, task: TaskId) -> Result<(), String> {
 }
 
 /// A result is one that its retries allow.
-fn deserved(simulation: &Simulation, task: TaskId) -> Result<(), String> {
+fn deserved(simulation: &Simulation, task: TaskId, kills: bool) -> Result<(), String> {
     let behaviour = simulation.workload.behaviours[task.index()];
     let attributes = simulation.workload.graph.attributes_of(task);
     let retries = attributes.and_then(|attributes| attributes.retries);
     // A death that others caused, and a time that ran out, count as attempts too.
-    let others_kill = simulation.workload.kills() && behaviour.kills == 0;
+    let others_kill = kills && behaviour.kills == 0;
     if simulation.workload.times_out(task.index()) || others_kill {
         return Ok(());
     }
