@@ -13,6 +13,9 @@ use rdask_core::sim::{Behaviour, FaultPlan, MachineSpec, Network, Scenario, Simu
 use std::sync::Arc;
 use std::time::Instant;
 
+/// Inputs of a task, by its number and the number of tasks.
+type Inputs = fn(usize, usize) -> Vec<usize>;
+
 /// Threads of each worker.
 const THREADS: u32 = 4;
 /// Workers on one host.
@@ -28,7 +31,7 @@ fn main() {
         "{:<14}{:>10}{:>9}{:>9}{:>12}{:>12}{:>14}",
         "graph", "tasks", "workers", "seconds", "events", "transfers", "makespan (s)"
     );
-    let shapes: [(&str, fn(usize, usize) -> Vec<usize>); 3] =
+    let shapes: [(&str, Inputs); 3] =
         [("independent", |_, _| Vec::new()), ("tree", tree), ("stencil", stencil)];
     for (name, inputs) in shapes {
         let graph = graph(name, tasks, inputs);
@@ -61,7 +64,7 @@ fn stencil(index: usize, count: usize) -> Vec<usize> {
     vec![row + (cell + width - 1) % width, row + cell, row + (cell + 1) % width]
 }
 
-fn graph(name: &str, count: usize, inputs_of: fn(usize, usize) -> Vec<usize>) -> Arc<Graph> {
+fn graph(name: &str, count: usize, inputs_of: Inputs) -> Arc<Graph> {
     let mut keys = Keys { offsets: vec![0], text: String::new() };
     let mut inputs = Csr { offsets: vec![0], values: Vec::new() };
     for index in 0..count {
