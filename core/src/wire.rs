@@ -82,7 +82,7 @@ impl Introductions {
                     priority: *priority,
                     spec,
                     arguments: arguments(graph.inputs.row(*task), dependencies),
-                    dependencies: dependencies.iter().map(|one| dependency(one, out)).collect(),
+                    dependencies: listed(dependencies, out),
                     needs: needs(graph, *task),
                 };
                 send(*worker, ToWorker::ComputeTask(compute));
@@ -92,6 +92,14 @@ impl Introductions {
             }
             I::RemoveReplicas { worker, tasks } => {
                 send(*worker, ToWorker::RemoveReplicas { tasks: tasks.of(&out.tasks).to_vec() });
+            }
+            I::AcquireReplicas { worker, who_has } => {
+                let copies = who_has.of(&out.dependencies);
+                self.introduce(*worker, copies, (out, state), send);
+                send(*worker, ToWorker::AcquireReplicas { tasks: listed(copies, out) });
+            }
+            I::WorkerStatusChange { worker, status } => {
+                send(*worker, ToWorker::WorkerStatusChange { status: *status });
             }
             I::RefreshWhoHas { worker, who_has } => {
                 let entries = who_has.of(&out.dependencies);
@@ -114,7 +122,9 @@ impl Introductions {
             I::RefuseWorker { worker, reason } | I::CloseWorker { worker, reason } => {
                 send(*worker, ToWorker::Close { reason: reason.clone() });
             }
-            I::KeyInMemory { .. }
+            I::WorkerRetired { .. }
+            | I::WorkerNotRetired { .. }
+            | I::KeyInMemory { .. }
             | I::TaskErred { .. }
             | I::LostData { .. }
             | I::TaskRetried { .. }
@@ -160,9 +170,13 @@ impl Introductions {
     }
 }
 
-fn dependency(one: &DependencyAt, out: &SchedulerOut) -> Dependency {
-    let who_has = one.holders.of(&out.holders).to_vec();
-    Dependency { task: one.task, nbytes: one.nbytes, who_has }
+/// Results with their sizes and holders, as they cross.
+fn listed(inputs: &[DependencyAt], out: &SchedulerOut) -> Vec<Dependency> {
+    let one = |input: &DependencyAt| {
+        let who_has = input.holders.of(&out.holders).to_vec();
+        Dependency { task: input.task, nbytes: input.nbytes, who_has }
+    };
+    inputs.iter().map(one).collect()
 }
 
 /// Arguments as positions among the distinct inputs; empty when they are just those in order.
@@ -248,6 +262,8 @@ pub fn worker_event(message: ToWorker, machine: &str) -> Option<WorkerEvent> {
         M::ComputeTask(compute) => E::ComputeTask(Box::new(compute)),
         M::FreeKeys { tasks } => E::FreeKeys { tasks },
         M::RemoveReplicas { tasks } => E::RemoveReplicas { tasks },
+        M::AcquireReplicas { tasks } => E::AcquireReplicas { tasks },
+        M::WorkerStatusChange { status } => E::StatusChange { status },
         M::RefreshWhoHas { who_has } => E::RefreshWhoHas { who_has },
         M::RemoveWorker { worker } => E::RemoveWorker { worker },
         M::BadKeyAck { task, peer } => E::BadKeyAck { task, peer },

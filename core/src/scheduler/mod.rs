@@ -14,6 +14,7 @@
 //! take queued tasks. docs/states.md has every edge. This file holds the state and the
 //! entry; nothing here knows a socket or a clock.
 
+mod amm;
 mod ask;
 mod client;
 mod client_events;
@@ -29,6 +30,7 @@ mod propagate;
 mod queue;
 mod replicas;
 mod report;
+mod retire;
 mod submit;
 mod task;
 mod task_events;
@@ -42,7 +44,7 @@ mod worker_events;
 mod tests;
 
 pub use ask::Unsatisfiable;
-pub use event::{GraphSubmission, SchedulerEvent};
+pub use event::{CloseTerms, GraphSubmission, Retirees, SchedulerEvent};
 pub use instruction::{DependencyAt, SchedulerInstruction, SchedulerOut, Span};
 pub use report::FailureOf;
 pub use task::TaskState;
@@ -53,6 +55,7 @@ use crate::ids::{RunId, TaskId};
 use crate::rng::Rng;
 use crate::story::{Stimulus, Story};
 use crate::time::Time;
+use amm::Amm;
 use ask::Asks;
 use client::Clients;
 use failure::Failures;
@@ -88,6 +91,7 @@ pub struct SchedulerState {
     failures: Failures,
     queued: RankSet,
     unrunnable: Unrunnable,
+    amm: Amm,
     /// Tasks with a pending recommendation, the next one last.
     recommended: Vec<TaskId>,
     /// Where the recommendations of the running transition begin.
@@ -149,6 +153,7 @@ impl SchedulerState {
             failures: Failures::default(),
             queued: RankSet::default(),
             unrunnable: Unrunnable::default(),
+            amm: Amm::default(),
             recommended: Vec::new(),
             merge_start: 0,
             story: Story::new(config.log_length),
@@ -178,6 +183,7 @@ impl SchedulerState {
         self.totals.transitions = 0;
         self.dispatch(event, out);
         self.drain(out);
+        self.manage_memory(out);
         self.fill_slots(out);
         self.say_idle(out);
         self.set_timer(out);
@@ -240,8 +246,15 @@ impl SchedulerState {
                 let vitals = worker_events::Vitals { worker_now_ns, bandwidth, rss_bytes };
                 self.on_heartbeat(worker, vitals, &executing);
             }
+            E::RetireWorkers { which, close, reason } => {
+                self.on_retire_workers(which, close, &reason, out);
+            }
+            E::Replicate { tasks, n, workers, branching_factor } => {
+                self.on_replicate(&tasks, (n, workers), branching_factor, out);
+            }
+            E::Rebalance { tasks, workers } => self.on_rebalance(tasks, workers),
             E::AllWorkersArrived => self.arrived = self.arrived.or(Some(self.now)),
-            E::Timeout => self.on_timeout(),
+            E::Timeout => self.on_timeout(out),
         }
     }
 

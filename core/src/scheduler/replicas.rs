@@ -20,22 +20,31 @@ impl SchedulerState {
         if !at.needs_what.is_empty() && at.needs_what.remove(&task).is_some() {
             at.network_bytes = at.network_bytes.saturating_sub(nbytes);
         }
-        self.overflow.insert(record, held);
+        self.overflow.insert(task, record, held);
+        self.amm.arrived(task, worker);
     }
 
     /// A worker no longer holds a result; true when it did.
     pub(super) fn remove_replica(&mut self, task: TaskId, worker: WorkerId) -> bool {
+        let removed = self.remove_unread_replica(task, worker);
+        let record = &self.tasks[task.index()];
+        if removed && record.waiters > 0 {
+            let nbytes = record.nbytes;
+            self.need_again(task, worker, nbytes);
+        }
+        removed
+    }
+
+    /// The same where no task that the worker was sent reads the result.
+    pub(super) fn remove_unread_replica(&mut self, task: TaskId, worker: WorkerId) -> bool {
         let record = &mut self.tasks[task.index()];
         let Some(place) = self.overflow.remove(record, worker) else { return false };
-        let (nbytes, waiters) = (record.nbytes, record.waiters);
+        let nbytes = record.nbytes;
         let at = self.workers.at(worker);
         at.has_what.swap_remove(place as usize);
         at.nbytes = at.nbytes.saturating_sub(nbytes);
         if let Some(moved) = at.has_what.get(place as usize) {
             self.overflow.moved(&mut self.tasks[moved.index()], worker, place);
-        }
-        if waiters > 0 {
-            self.need_again(task, worker, nbytes);
         }
         true
     }

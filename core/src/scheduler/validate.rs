@@ -37,7 +37,8 @@ impl SchedulerState {
             self.check_worker(id, worker)
                 .map_err(|broken| format!("worker {}: {broken}", worker.registration().name))?;
         }
-        self.check_workers(running)
+        self.check_workers(running)?;
+        self.check_amm()
     }
 
     fn check_task(&self, task: TaskId, runs: &mut FxHashSet<RunId>) -> Check {
@@ -183,6 +184,9 @@ impl SchedulerState {
     fn check_worker(&self, id: WorkerId, worker: &Worker) -> Check {
         let runs = worker.profile.status == WorkerStatus::Running;
         ensure(self.workers.emptiest.contains(id) == runs, "runs in one register only")?;
+        let leaves = worker.profile.status == WorkerStatus::ClosingGracefully;
+        let registered = self.amm.retiring.contains_key(&id);
+        ensure(leaves == registered, "leaves in one register only")?;
         if let Some(load) = self.workers.emptiest.load(id) {
             ensure(load == worker.load(id, self.seed), "stands under an old load")?;
         }
