@@ -61,13 +61,9 @@ fn mistyped_options_get_a_suggestion() {
 
 #[test]
 fn later_options_and_commands_are_refused_by_name() {
-    for line in [
-        "--checkpoint dir graph.bin",
-        "--walltime=60 graph.bin",
-        "run --native graph.bin",
-        "serve",
-        "simulate",
-    ] {
+    for line in
+        ["--checkpoint dir graph.bin", "--walltime=60 graph.bin", "run --native graph.bin", "serve"]
+    {
         let words: Vec<OsString> =
             std::iter::once("rdask-hpc").chain(line.split_whitespace()).map(Into::into).collect();
         let error = later::refuse(&words).unwrap_err().to_string();

@@ -22,6 +22,7 @@ mod emptiest;
 mod event;
 mod failure;
 mod family;
+mod hash;
 mod instruction;
 mod placement;
 mod processing;
