@@ -30,6 +30,7 @@ mod plugins;
 mod readme;
 mod replay;
 mod schemas;
+mod silences;
 mod simulate;
 mod support;
 mod sweep;

@@ -196,6 +196,7 @@ impl Simulation {
             if self.is_over() {
                 self.check(When::Quiet)?;
                 *peak = self.machines.iter().map(|machine| machine.peak_bytes).max().unwrap_or(0);
+                self.trace.stolen = self.scheduler.stolen_count();
                 self.trace.makespan_ns = self.clients.last.0.max(self.trace.makespan_ns);
                 return Ok(self.trace.clone());
             }
