@@ -8,9 +8,9 @@
 //! `cargo bench --bench schedule [-- GRAPH…]`
 #![expect(clippy::print_stdout, reason = "the tables are the purpose of this program")]
 
+use rdask::Graph;
 use rdask::generate::{Request as Wanted, generate};
 use rdask::simulate::{Defaults, Report, Request, simulate};
-use rdask::Graph;
 use rdask_core::config::Config;
 use rdask_core::graph::{Param, static_order};
 use rdask_core::ids::TaskId;

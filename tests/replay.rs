@@ -48,7 +48,7 @@ fn a_run_replays_to_the_state_that_it_ended_in() {
         assert_eq!(said["recorded_hash"], said["state_hash"], "{launcher:?}: {said}");
         assert_eq!(said["events"], said["recorded_events"], "{launcher:?}: {said}");
         // The result is written and let go, and with it all else.
-        assert_eq!(said["tasks"], json!({"released": 16 * 3 + 15}), "{launcher:?}: {said}");
+        assert_eq!(said["tasks"], json!({"forgotten": 16 * 3 + 15}), "{launcher:?}: {said}");
         assert_eq!(case.floats(&tree_root(4)), tree_sum(4, 1000), "{launcher:?}");
     }
 }
@@ -123,7 +123,8 @@ fn replay_quietly(record: &Path) -> Option<Value> {
 
 #[test]
 fn a_ring_keeps_the_latest_events_and_says_so() {
-    let tasks = (0..30_000).map(|at| task(&format!("x-{at}"), json!({"kernel": "bytes", "size": 1}), &[]));
+    let tasks =
+        (0..30_000).map(|at| task(&format!("x-{at}"), json!({"kernel": "bytes", "size": 1}), &[]));
     let case = Case::new(&graph(tasks.collect(), &[]));
     let small = ["--record-size", "256KiB"];
     recording(&case, Launcher::Local).args(small).finish().expect_code(0);

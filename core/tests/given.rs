@@ -142,6 +142,28 @@ fn transfers_share_the_link_of_their_receiver() {
 }
 
 #[test]
+fn what_reads_one_result_spreads_over_idle_workers() {
+    // 49 of 50 workers fetch the result; its holder serves ten at a time, the others come again.
+    let mut graph = GraphBuilder::new();
+    let source = graph.add("source", spec(), &[]);
+    for child in 0..50 {
+        graph.add(&format!("child-{child}"), spec(), &[source]);
+    }
+    let graph = graph.build().unwrap();
+    for work_stealing in [true, false] {
+        let mut scenario = scenario(graph.clone(), 50, 1, 1);
+        scenario.config.work_stealing = work_stealing;
+        for behaviour in &mut scenario.workload.behaviours {
+            behaviour.nbytes = 10_000;
+        }
+        let outcome = Simulation::given(scenario, true).unwrap();
+        // All at once, and a quarter more; one wait of 5 ms would cost half of it.
+        let (makespan_ns, most) = (outcome.makespan_ns, 2 * DURATION_NS * 5 / 4);
+        assert!(makespan_ns < most, "{makespan_ns} with stealing: {work_stealing}");
+    }
+}
+
+#[test]
 fn equal_seeds_give_equal_outcomes() {
     let outcome = |seed| run(tree(6), 5, 2, seed);
     assert_eq!(outcome(11), outcome(11));

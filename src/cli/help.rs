@@ -85,8 +85,8 @@ pub(super) const SIMULATE: &str = "\
 The real scheduler and workers run in simulated time; the same graph, options and seed give
 the same answer on every machine. Durations and sizes are those that the graph says: the
 attribute `time`, the parameters of busy, bytes and sleep, the shapes that are created. The
-lower bound is what no scheduler can beat: the longest chain, all work over all threads, and
-the bytes that one task must gather.
+lower bound is what no scheduler can beat: the longest chain, all work over all threads, the
+phases of a graph that is narrow at its ends, and the bytes that one task must gather.
 
 Examples:
   rdask-hpc simulate graph.bin --workers 24

@@ -136,8 +136,8 @@ fn as_text(report: &Report) -> String {
         (
             "lower bound",
             format!(
-                "critical path {:.6} s, work {:.6} s, bytes {:.6} s",
-                bound.critical_path, bound.work, bound.bytes
+                "critical path {:.6} s, work {:.6} s, phases {:.6} s, bytes {:.6} s",
+                bound.critical_path, bound.work, bound.phases, bound.bytes
             ),
         ),
         ("ratio", format!("{:.3}", report.ratio)),

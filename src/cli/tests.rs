@@ -123,6 +123,11 @@ fn help_of_config_and_completions() {
 }
 
 #[test]
+fn help_of_simulate_and_replay() {
+    insta::assert_snapshot!(["simulate", "replay"].map(help).join("\n----\n"));
+}
+
+#[test]
 fn help_of_graph_generate() {
     insta::assert_snapshot!(help("graph generate"));
 }

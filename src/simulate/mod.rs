@@ -90,6 +90,8 @@ pub struct LowerBound {
     pub critical_path: f64,
     /// All durations over all threads.
     pub work: f64,
+    /// Work that has long chains before and behind it, and these chains.
+    pub phases: f64,
     /// What one task must gather, and the chain behind it.
     pub bytes: f64,
 }
@@ -296,6 +298,7 @@ fn report(outcome: &Outcome, request: &Request, defaults: DefaultsTaken) -> Repo
         lower_bound: LowerBound {
             critical_path: seconds(bounds.critical_path_ns),
             work: seconds(bounds.work_ns),
+            phases: seconds(bounds.phases_ns),
             bytes: seconds(bounds.bytes_ns),
         },
         ratio: *makespan_ns as f64 / bounds.greatest_ns().max(1) as f64,

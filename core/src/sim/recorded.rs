@@ -10,7 +10,6 @@ impl Simulation {
     ///
     /// # Panics
     /// As `run`.
-    #[must_use]
     pub fn recorded(scenario: Scenario) -> (Vec<u8>, Result<(), Broken>) {
         let info = Info {
             program: "simulation".to_owned(),
