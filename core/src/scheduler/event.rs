@@ -3,6 +3,7 @@
 use crate::graph::Graph;
 use crate::ids::{ClientId, RunId, TaskId, WorkerId};
 use crate::messages::{StateAtWorker, TaskError, TypeCode, WorkerRegistration, WorkerStatus};
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// A graph and what somebody wants of it.
@@ -48,14 +49,14 @@ pub struct CloseTerms {
 }
 
 /// An event of the scheduler core.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum SchedulerEvent {
     /// A client is there (the batch job itself is client 0).
     AddClient(ClientId),
     /// A client is gone: all its wishes end.
     RemoveClient(ClientId),
     /// update-graph
-    UpdateGraph(Box<GraphSubmission>),
+    UpdateGraph(#[serde(with = "crate::record::elsewhere")] Box<GraphSubmission>),
     /// client-desires-keys
     ClientDesiresKeys {
         /// Who.
