@@ -179,6 +179,10 @@ settings! {
         "Part of the memory limit, by resident size, at which a worker is ended."
     "worker.memory.transfer" Fraction Fraction memory_transfer
         "Part of the memory limit that incoming transfers may fill."
+    "worker.pause-give-back" Duration Duration pause_give_back_ns
+        "A paused worker gives back what it has not begun after this long; 0 means never."
+    "worker.pause-restart" Duration Duration pause_restart_ns
+        "A worker that stays paused is started again after this long; 0 means never."
     "worker.transfer.message-bytes-limit" Bytes Bytes transfer_message_bytes_limit
         "Bytes that one request to a peer asks for at most."
     "worker.transfer.throttle-floor" Bytes Bytes transfer_throttle_floor_bytes

@@ -23,6 +23,7 @@ mod event;
 mod failure;
 mod family;
 mod instruction;
+mod pause;
 mod placement;
 mod processing;
 mod propagate;
@@ -50,7 +51,7 @@ pub use task::TaskState;
 
 use crate::config::Config;
 use crate::graph::Graph;
-use crate::ids::{RunId, TaskId};
+use crate::ids::{RunId, TaskId, WorkerId};
 use crate::rng::Rng;
 use crate::story::{Stimulus, Story};
 use crate::time::Time;
@@ -60,6 +61,7 @@ use failure::Failures;
 use family::Families;
 use placement::Scratch;
 use queue::RankSet;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use stealing::{Answer, Stealing};
 use task::{Edges, Overflow, Task};
@@ -109,6 +111,10 @@ pub struct SchedulerState {
     arrived: Option<Time>,
     /// Since when no worker runs.
     stopped: Option<Time>,
+    /// Paused workers, by when they will be started again.
+    paused: BTreeSet<(Time, WorkerId)>,
+    /// Until then a paused worker may run again: the no-workers time-out begins after it.
+    pause_grace: Time,
     /// The timer that the driver holds.
     timer: Option<Time>,
     /// `Idle` was said and nothing has happened since.
@@ -163,6 +169,8 @@ impl SchedulerState {
             total_compute_ns: 0,
             arrived: None,
             stopped: Some(Time::default()),
+            paused: BTreeSet::new(),
+            pause_grace: Time::default(),
             timer: None,
             idle_said: true,
             scratch: Scratch::default(),
@@ -249,7 +257,7 @@ impl SchedulerState {
                 self.on_steal_response(Answer { worker, task, stimulus_id, state }, out);
             }
             E::AllWorkersArrived => self.arrived = self.arrived.or(Some(self.now)),
-            E::Timeout => self.on_timeout(),
+            E::Timeout => self.on_timeout(out),
         }
     }
 

@@ -38,6 +38,9 @@ impl SchedulerState {
                 .map_err(|broken| format!("worker {}: {broken}", worker.registration().name))?;
         }
         self.check_stealing()?;
+        let status = |worker| self.status_of(worker);
+        let paused = self.paused.iter().all(|(_, one)| status(*one) == Some(WorkerStatus::Paused));
+        ensure(paused, "a worker that runs or is gone counts as paused")?;
         self.check_workers(running)
     }
 

@@ -122,6 +122,7 @@ impl SchedulerState {
     ) {
         let Some(record) = self.workers.remove(worker) else { return };
         self.forget_load(worker);
+        self.note_pause(worker, WorkerStatus::Running);
         self.total_compute_ns = self.total_compute_ns.saturating_sub(record.compute_ns);
         let rank = |state: &Self, task: TaskId| std::cmp::Reverse(state.tasks[task.index()].rank);
         let mut processing: Vec<TaskId> = record.processing.iter().map(|one| one.task).collect();
@@ -176,6 +177,7 @@ impl SchedulerState {
     pub(super) fn on_worker_status_change(&mut self, worker: WorkerId, status: WorkerStatus) {
         let Some(record) = self.workers.get_mut(worker) else { return };
         record.profile.status = status;
+        self.note_pause(worker, status);
         if status == WorkerStatus::Running {
             self.workers.run(worker, self.seed);
             self.try_unrunnable(worker);
@@ -212,8 +214,9 @@ impl SchedulerState {
     }
 
     /// A timer is due: what no worker served for too long errs.
-    pub(super) fn on_timeout(&mut self) {
+    pub(super) fn on_timeout(&mut self, out: &mut SchedulerOut) {
         self.timer = None;
+        self.restart_paused(out);
         let Some((arrived, limit)) = self.no_workers_limit() else { return };
         let due = |since: Time| since.max(arrived).after_ns(limit) <= self.now;
         let mut late: Vec<TaskId> =
@@ -244,7 +247,8 @@ impl SchedulerState {
     /// From when on tasks may be given up, and after how long; none while workers may still come.
     fn no_workers_limit(&self) -> Option<(Time, u64)> {
         let limit = self.config.no_workers_timeout_ns;
-        Some((self.arrived?, limit)).filter(|_| limit > 0)
+        // Workers that are paused run again, at the latest after their restart.
+        Some((self.arrived?.max(self.pause_grace), limit)).filter(|_| limit > 0)
     }
 
     /// When the first task that no worker serves is given up.
@@ -263,7 +267,7 @@ impl SchedulerState {
         } else {
             self.stopped.get_or_insert(self.now);
         }
-        let deadlines = [self.no_workers_due(), self.steal_due()];
+        let deadlines = [self.no_workers_due(), self.steal_due(), self.restart_due()];
         let Some(due) = deadlines.into_iter().flatten().min() else { return };
         if self.timer.is_none_or(|timer| due < timer) {
             self.timer = Some(due);

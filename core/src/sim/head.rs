@@ -53,6 +53,7 @@ impl Simulation {
                 self.timer = Some(at);
                 self.agenda.at(at.max(self.now), Happening::SchedulerTimer { at });
             }
+            I::RestartWorker { worker, .. } => self.end(*worker, true),
             I::Idle => self.trace.makespan_ns = self.now.0,
             // Messages to workers went out with the frames.
             I::ComputeTask { .. }

@@ -410,6 +410,7 @@ impl WorkerState {
     pub(super) fn on_timeout(&mut self) {
         self.timer = None;
         self.peers.end_busy(self.now);
+        self.give_back_stalled();
         if self.find_missing_at.is_none_or(|at| at > self.now) {
             return;
         }

@@ -102,6 +102,8 @@ pub struct WorkerState {
     /// End data of the run whose end event is being handled.
     run_end: Option<RunEnd>,
     running: bool,
+    /// Since when it is paused and no run ended.
+    stalled_since: Option<Time>,
     /// Bytes of results that wait to be written.
     unwritten_bytes: u64,
     /// Counts down with each compute-task: among equals the latest runs first.
@@ -160,6 +162,7 @@ impl WorkerState {
             holders: Vec::new(),
             run_end: None,
             running: true,
+            stalled_since: None,
             unwritten_bytes: 0,
             generation: u32::MAX,
             nbytes: 0,
@@ -326,13 +329,15 @@ impl WorkerState {
         }
     }
 
+    /// The earliest moment at which something is due without an event.
+    fn next_deadline(&self) -> Option<Time> {
+        let deadlines = [self.peers.next_retry(), self.find_missing_at, self.give_back_at()];
+        deadlines.into_iter().flatten().min()
+    }
+
     /// One timer serves all: asks for it when the earliest deadline changed.
     fn arm_timer(&mut self) {
-        let next = match (self.peers.next_retry(), self.find_missing_at) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        };
-        if let Some(at) = next
+        if let Some(at) = self.next_deadline()
             && self.timer.is_none_or(|armed| at < armed)
         {
             self.timer = Some(at);

@@ -284,6 +284,7 @@ impl WorkerState {
             return;
         }
         self.running = running;
+        self.stalled_since = (!running).then_some(self.now);
         let status = if running { WorkerStatus::Running } else { WorkerStatus::Paused };
         self.emit(WorkerInstruction::WorkerStatusChange { status });
     }

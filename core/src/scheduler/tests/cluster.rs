@@ -264,6 +264,7 @@ pub(super) fn render(out: &SchedulerOut) -> Vec<String> {
         }
         I::AcceptWorker { worker, .. } => format!("w{} accept", worker.0),
         I::RefuseWorker { worker, reason } => format!("w{} refuse: {reason}", worker.0),
+        I::RestartWorker { worker, reason } => format!("w{} restart: {reason}", worker.0),
         I::CloseWorker { worker, reason } => format!("w{} close: {reason}", worker.0),
         I::KeyInMemory { client, task } => format!("c{} memory {}", client.0, task.0),
         I::TaskErred { client, task } => format!("c{} erred {}", client.0, task.0),

@@ -4,6 +4,7 @@
 mod cluster;
 mod edges;
 mod failures;
+mod pause;
 mod placement;
 mod random;
 mod runs;

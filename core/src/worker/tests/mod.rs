@@ -9,6 +9,7 @@ mod checker;
 mod computing;
 mod edges;
 mod gathering;
+mod pause;
 mod random;
 mod stealing;
 
@@ -379,6 +380,11 @@ pub(super) fn timer(after_ns: u64) -> WorkerInstruction {
 /// The timer of find-missing, set when the first task goes missing.
 pub(super) fn missing_timer() -> WorkerInstruction {
     timer(Config::default().find_missing_ns)
+}
+
+/// The timer of a pause, set when the worker knows a task.
+pub(super) fn pause_timer() -> WorkerInstruction {
+    timer(Config::default().pause_give_back_ns)
 }
 
 pub(super) fn status(status: WorkerStatus) -> WorkerInstruction {
