@@ -124,9 +124,9 @@ impl SchedulerState {
             }
         }
         for task in &roots {
-            let record = &mut self.tasks[task.index()];
-            record.suspicious = 0;
-            record.reschedules = 0;
+            let trials = self.trials_of_mut(*task);
+            trials.suspicious = 0;
+            trials.reschedules = 0;
         }
         self.recommend_best_last(&mut roots, TaskState::Waiting);
     }

@@ -23,8 +23,10 @@ mod event;
 mod failure;
 mod family;
 mod instruction;
+mod needs;
 mod pause;
 mod placement;
+mod places;
 mod processing;
 mod propagate;
 mod queue;
@@ -35,6 +37,7 @@ mod submit;
 mod task;
 mod task_events;
 mod transitions;
+mod trials;
 mod unrunnable;
 mod validate;
 mod worker;
@@ -59,12 +62,14 @@ use ask::Asks;
 use client::Clients;
 use failure::Failures;
 use family::Families;
+use needs::NeedsWhat;
 use placement::Scratch;
 use queue::RankSet;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use stealing::{Answer, Stealing};
 use task::{Edges, Overflow, Task};
+use trials::TrialsByTask;
 use unrunnable::Unrunnable;
 use worker::Workers;
 
@@ -84,12 +89,17 @@ pub struct SchedulerState {
     dependents: Edges,
     /// Tasks by rank.
     ranked: Vec<TaskId>,
+    /// The user's priority, negated, and the position in the static order of each task. Empty when
+    /// no task has a priority: then ranks are positions.
+    priorities: Vec<(i32, u32)>,
     overflow: Overflow,
     families: Families,
     asks: Asks,
     workers: Workers,
+    needs_what: NeedsWhat,
     clients: Clients,
     failures: Failures,
+    trials: TrialsByTask,
     queued: RankSet,
     unrunnable: Unrunnable,
     /// Tasks with a pending recommendation, the next one last.
@@ -150,12 +160,15 @@ impl SchedulerState {
             dependencies: Edges::default(),
             dependents: Edges::default(),
             ranked: Vec::new(),
+            priorities: Vec::new(),
             overflow: Overflow::default(),
             families: Families::default(),
             asks: Asks::default(),
-            workers: Workers::default(),
+            workers: Workers::new(seed),
+            needs_what: NeedsWhat::default(),
             clients: Clients::default(),
             failures: Failures::default(),
+            trials: TrialsByTask::default(),
             queued: RankSet::default(),
             unrunnable: Unrunnable::default(),
             recommended: Vec::new(),
