@@ -32,6 +32,7 @@ mod replay;
 mod schemas;
 mod silences;
 mod simulate;
+mod stealing;
 mod support;
 mod sweep;
 mod tidy;

@@ -22,7 +22,7 @@ pub struct GraphSubmission {
 }
 
 /// Workers that shall retire.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Retirees {
     /// These.
     Workers(Vec<WorkerId>),
@@ -33,7 +33,7 @@ pub enum Retirees {
 }
 
 /// Which workers the cluster can do without.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CloseTerms {
     /// Memory limits of those that stay are at least this many times all results together; none:
     /// 2 when no number is given.
