@@ -46,7 +46,7 @@ impl SchedulerState {
                 sum.add(u64::from(task.0));
                 sum.add(run.0);
             }
-            for task in &worker.has_what {
+            for task in worker.has_what.iter() {
                 sum.add(u64::from(task.0));
             }
         }
