@@ -87,7 +87,7 @@ fn tree(levels: u32) -> Graph {
 #[test]
 fn independent_tasks_fill_all_threads() {
     for (count, workers, threads) in
-        [(1, 3, 2), (7, 7, 1), (1000, 24, 1), (100, 4, 2), (1000, 3, 8)]
+        [(1, 3, 2), (7, 7, 1), (30, 30, 1), (1000, 24, 1), (100, 4, 2), (1000, 3, 8)]
     {
         let outcome = run(independent(count), workers, threads, 1);
         let rounds = (count as u64).div_ceil(u64::from(workers * threads));
