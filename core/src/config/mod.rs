@@ -66,6 +66,12 @@ pub struct Config {
     pub lifetime_stagger_ns: u64,
     /// A worker that retired at the end of its lifetime is started again.
     pub lifetime_restart: bool,
+    /// Tasks that wait on one worker go to another that has nothing to do.
+    pub work_stealing: bool,
+    /// How often the loads of all workers are compared.
+    pub work_stealing_interval_ns: u64,
+    /// The least time that a steal is reckoned with, however short the round trip.
+    pub work_stealing_latency_ns: u64,
     /// Fraction of the memory limit for incoming transfers.
     pub memory_transfer: f64,
     /// Fraction of the memory limit (rss) at which a worker pauses.
@@ -126,6 +132,9 @@ impl Default for Config {
             lifetime_ns: 0,
             lifetime_stagger_ns: 0,
             lifetime_restart: false,
+            work_stealing: true,
+            work_stealing_interval_ns: 100 * MILLISECOND_NS,
+            work_stealing_latency_ns: MILLISECOND_NS,
             memory_transfer: 0.10,
             memory_pause: 0.80,
             memory_terminate: 0.95,

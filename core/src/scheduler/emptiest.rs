@@ -39,6 +39,28 @@ impl Emptiest {
         self.heap.first().map(|(_, worker)| *worker)
     }
 
+    /// Adds the workers with less than a load to a list, in no order, until it has `most`.
+    pub(super) fn below(&self, load: u64, most: usize, found: &mut Vec<WorkerId>) {
+        let mut place = 0;
+        // A walk down and along the tree without a list of open places: after a subtree comes the
+        // next child of the same parent, and after the last the parent's neighbour.
+        while found.len() < most {
+            let is_below = self.heap.get(place).is_some_and(|entry| entry.0 < load);
+            if is_below {
+                found.push(self.heap[place].1);
+                place = place * ARITY + 1;
+                continue;
+            }
+            while place > 0 && place % ARITY == 0 {
+                place = (place - 1) / ARITY;
+            }
+            if place == 0 {
+                return;
+            }
+            place += 1;
+        }
+    }
+
     pub(super) fn contains(&self, worker: WorkerId) -> bool {
         self.places.get(worker.index()).is_some_and(|place| *place != NONE)
     }
@@ -153,6 +175,14 @@ mod tests {
             let least = expected.iter().map(|(w, load)| (*load, *w)).min();
             assert_eq!(heap.first(), least.map(|(_, w)| w));
             assert_eq!(heap.len(), expected.len());
+            let mut below = Vec::new();
+            heap.below(20, usize::MAX, &mut below);
+            below.sort_unstable();
+            let few = expected.iter().filter(|(_, load)| **load < 20).map(|(w, _)| *w);
+            assert_eq!(below, few.collect::<Vec<_>>());
+            below.clear();
+            heap.below(20, 3, &mut below);
+            assert!(below.len() <= 3 && below.iter().all(|worker| expected[worker] < 20));
             assert_eq!(heap.load(worker), expected.get(&worker).copied());
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::graph::Graph;
 use crate::ids::{ClientId, RunId, TaskId, WorkerId};
-use crate::messages::{TaskError, TypeCode, WorkerRegistration, WorkerStatus};
+use crate::messages::{StateAtWorker, TaskError, TypeCode, WorkerRegistration, WorkerStatus};
 use std::sync::Arc;
 
 /// A graph and what somebody wants of it.
@@ -229,6 +229,17 @@ pub enum SchedulerEvent {
         /// Between whom; none: all.
         workers: Option<Vec<WorkerId>>,
     },
+    /// steal-response
+    StealResponse {
+        /// Sender: the victim.
+        worker: WorkerId,
+        /// The task.
+        task: TaskId,
+        /// Of the request that this answers.
+        stimulus_id: u64,
+        /// Its state there when the request came.
+        state: Option<StateAtWorker>,
+    },
     /// All ranks that the launcher started have come, or will not: from here on the
     /// no-workers time-out runs.
     AllWorkersArrived,
@@ -263,6 +274,7 @@ impl SchedulerEvent {
             Self::RetireWorkers { .. } => "retire-workers",
             Self::Replicate { .. } => "replicate",
             Self::Rebalance { .. } => "rebalance",
+            Self::StealResponse { .. } => "steal-response",
             Self::AllWorkersArrived => "all-workers-arrived",
             Self::Timeout => "timeout",
         }

@@ -31,6 +31,7 @@ mod queue;
 mod replicas;
 mod report;
 mod retire;
+mod stealing;
 mod submit;
 mod task;
 mod task_events;
@@ -63,6 +64,7 @@ use family::Families;
 use placement::Scratch;
 use queue::RankSet;
 use std::sync::Arc;
+use stealing::{Answer, Stealing};
 use task::{Edges, Overflow, Task};
 use unrunnable::Unrunnable;
 use worker::Workers;
@@ -116,6 +118,7 @@ pub struct SchedulerState {
     /// `Idle` was said and nothing has happened since.
     idle_said: bool,
     scratch: Scratch,
+    stealing: Stealing,
 }
 
 /// Numbers for the summary of a run.
@@ -168,6 +171,7 @@ impl SchedulerState {
             timer: None,
             idle_said: true,
             scratch: Scratch::default(),
+            stealing: Stealing::default(),
             config,
         }
     }
@@ -185,6 +189,7 @@ impl SchedulerState {
         self.drain(out);
         self.manage_memory(out);
         self.fill_slots(out);
+        self.consider_stealing(out);
         self.say_idle(out);
         self.set_timer(out);
         if self.config.validate
@@ -253,6 +258,9 @@ impl SchedulerState {
                 self.on_replicate(&tasks, (n, workers), branching_factor, out);
             }
             E::Rebalance { tasks, workers } => self.on_rebalance(tasks, workers),
+            E::StealResponse { worker, task, stimulus_id, state } => {
+                self.on_steal_response(Answer { worker, task, stimulus_id, state }, out);
+            }
             E::AllWorkersArrived => self.arrived = self.arrived.or(Some(self.now)),
             E::Timeout => self.on_timeout(out),
         }

@@ -63,6 +63,7 @@ impl SchedulerState {
         record.profile.status = WorkerStatus::ClosingGracefully;
         let empty = record.processing.is_empty();
         self.workers.stop(worker);
+        self.reload(worker);
         let retirement = Retirement { reason: reason.to_owned(), close, empty };
         self.amm.retiring.insert(worker, retirement);
         self.amm.hurry();
@@ -91,6 +92,7 @@ impl SchedulerState {
         let status = WorkerStatus::Running;
         record.profile.status = status;
         self.workers.run(worker, self.seed);
+        self.reload(worker);
         out.instructions.push(SchedulerInstruction::WorkerStatusChange { worker, status });
         out.instructions.push(SchedulerInstruction::WorkerNotRetired { worker, reason });
         self.try_unrunnable(worker);

@@ -66,6 +66,8 @@ impl Flags {
     pub(super) const STARTED: Self = Self(16);
     /// `Failures` has an entry for it.
     pub(super) const FAILED: Self = Self(32);
+    /// It was submitted to run once, so a retry is wanted although nobody wants the result.
+    pub(super) const RUN_ONCE: Self = Self(64);
 
     pub(super) const fn has(self, flag: Self) -> bool {
         self.0 & flag.0 != 0

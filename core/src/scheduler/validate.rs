@@ -37,6 +37,7 @@ impl SchedulerState {
             self.check_worker(id, worker)
                 .map_err(|broken| format!("worker {}: {broken}", worker.registration().name))?;
         }
+        self.check_stealing()?;
         self.check_workers(running)?;
         self.check_amm()
     }

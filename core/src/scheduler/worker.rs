@@ -23,6 +23,8 @@ pub(super) struct Assigned {
     pub(super) sent: Time,
     /// Nothing else was ahead of it: its end measures the round trip.
     pub(super) at_once: bool,
+    /// Its worker has begun with it, as it said when it was asked to give it back.
+    pub(super) refused: bool,
 }
 
 /// What is rarely read of a worker.
@@ -67,6 +69,11 @@ pub(super) struct Worker {
     pub(super) profile: Box<Profile>,
 }
 
+/// Bits of a load behind the point.
+const FRACTION_BITS: u32 = 20;
+/// The load of a worker with a task for each thread.
+pub(super) const FULL: u64 = 1 << (32 + FRACTION_BITS);
+
 const _: () = assert!(size_of::<Option<Worker>>() == 128, "a worker fills two cache lines");
 
 impl Worker {
@@ -106,7 +113,6 @@ impl Worker {
 
     /// Its place among the running workers: slots used a thread, then a seeded hash.
     pub(super) fn load(&self, worker: WorkerId, seed: u64) -> u64 {
-        const FRACTION_BITS: u32 = 20;
         let scaled = (u64::from(self.slots_used) << FRACTION_BITS) / u64::from(self.nthreads);
         let load = u32::try_from(scaled).unwrap_or(u32::MAX);
         let tie = mix(seed ^ u64::from(worker.0)) >> 32;
@@ -218,11 +224,6 @@ impl Workers {
         self.table[id.index()] = Some(worker);
         self.len += 1;
         self.version += 1;
-    }
-
-    /// Its place among the running workers.
-    pub(super) fn load_of(&self, id: WorkerId, seed: u64) -> u64 {
-        self.get(id).map_or(0, |worker| worker.load(id, seed))
     }
 
     /// Takes a worker out of every register.

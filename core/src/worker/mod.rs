@@ -20,6 +20,7 @@ mod peers;
 mod ready;
 mod replicas;
 mod status;
+mod steal;
 mod stimuli;
 mod task;
 mod tasks;

@@ -11,4 +11,6 @@ mod random;
 mod retire;
 mod runs;
 mod stale;
+mod stealing;
+mod stealing_bugs;
 mod workers;

@@ -12,6 +12,7 @@ mod gathering;
 mod random;
 mod replicas;
 mod status;
+mod stealing;
 
 use super::{Live, State, WorkerEvent, WorkerInstruction, WorkerOptions, WorkerOut, WorkerState};
 use crate::config::Config;
