@@ -28,6 +28,7 @@ mod main_job;
 mod npy_statistics;
 mod plugins;
 mod readme;
+mod retiring;
 mod schemas;
 mod silences;
 mod support;

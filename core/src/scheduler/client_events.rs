@@ -75,7 +75,8 @@ impl SchedulerState {
         }
     }
 
-    /// cancel-keys: the tasks and all that depends on them, unless another client wants it.
+    /// cancel-keys: the tasks and all that depends on them, as far as no other client wants it. Of
+    /// what another one wants only this client's wish ends.
     pub(super) fn on_cancel_keys(
         &mut self,
         mut open: Vec<TaskId>,
@@ -128,9 +129,9 @@ impl SchedulerState {
             }
         }
         for task in &roots {
-            let record = &mut self.tasks[task.index()];
-            record.suspicious = 0;
-            record.reschedules = 0;
+            let trials = self.trials_of_mut(*task);
+            trials.suspicious = 0;
+            trials.reschedules = 0;
         }
         self.recommend_best_last(&mut roots, TaskState::Waiting);
     }

@@ -24,7 +24,9 @@ mod event;
 mod failure;
 mod family;
 mod instruction;
+mod needs;
 mod placement;
+mod places;
 mod processing;
 mod propagate;
 mod queue;
@@ -36,6 +38,7 @@ mod submit;
 mod task;
 mod task_events;
 mod transitions;
+mod trials;
 mod unrunnable;
 mod validate;
 mod worker;
@@ -61,11 +64,13 @@ use ask::Asks;
 use client::Clients;
 use failure::Failures;
 use family::Families;
+use needs::NeedsWhat;
 use placement::Scratch;
 use queue::RankSet;
 use std::sync::Arc;
 use stealing::{Answer, Stealing};
 use task::{Edges, Overflow, Task};
+use trials::TrialsByTask;
 use unrunnable::Unrunnable;
 use worker::Workers;
 
@@ -85,12 +90,17 @@ pub struct SchedulerState {
     dependents: Edges,
     /// Tasks by rank.
     ranked: Vec<TaskId>,
+    /// The user's priority, negated, and the position in the static order of each task. Empty when
+    /// no task has a priority: then ranks are positions.
+    priorities: Vec<(i32, u32)>,
     overflow: Overflow,
     families: Families,
     asks: Asks,
     workers: Workers,
+    needs_what: NeedsWhat,
     clients: Clients,
     failures: Failures,
+    trials: TrialsByTask,
     queued: RankSet,
     unrunnable: Unrunnable,
     amm: Amm,
@@ -148,12 +158,15 @@ impl SchedulerState {
             dependencies: Edges::default(),
             dependents: Edges::default(),
             ranked: Vec::new(),
+            priorities: Vec::new(),
             overflow: Overflow::default(),
             families: Families::default(),
             asks: Asks::default(),
-            workers: Workers::default(),
+            workers: Workers::new(seed),
+            needs_what: NeedsWhat::default(),
             clients: Clients::default(),
             failures: Failures::default(),
+            trials: TrialsByTask::default(),
             queued: RankSet::default(),
             unrunnable: Unrunnable::default(),
             amm: Amm::default(),

@@ -61,7 +61,7 @@ impl SchedulerState {
             return false;
         }
         record.profile.status = WorkerStatus::ClosingGracefully;
-        let empty = record.processing.is_empty();
+        let empty = record.processing.len() == 0;
         self.workers.stop(worker);
         self.reload(worker);
         let retirement = Retirement { reason: reason.to_owned(), close, empty };
@@ -75,7 +75,7 @@ impl SchedulerState {
     pub(super) fn notice_empty_workers(&mut self) {
         let mut emptied = false;
         for (worker, retirement) in &mut self.amm.retiring {
-            let empty = self.workers.get(*worker).is_none_or(|at| at.processing.is_empty());
+            let empty = self.workers.get(*worker).is_none_or(|at| at.processing.len() == 0);
             emptied |= empty && !retirement.empty;
             retirement.empty = empty;
         }
@@ -91,7 +91,7 @@ impl SchedulerState {
         let Some(record) = self.workers.get_mut(worker) else { return };
         let status = WorkerStatus::Running;
         record.profile.status = status;
-        self.workers.run(worker, self.seed);
+        self.workers.run(worker);
         self.reload(worker);
         out.instructions.push(SchedulerInstruction::WorkerStatusChange { worker, status });
         out.instructions.push(SchedulerInstruction::WorkerNotRetired { worker, reason });
@@ -160,7 +160,7 @@ impl SchedulerState {
             let key = if by_host { (&*registration.host, WorkerId(0)) } else { ("", worker) };
             let group = groups.entry(key).or_default();
             group.workers.push(worker);
-            group.busy |= !record.processing.is_empty();
+            group.busy |= record.processing.len() > 0;
             group.nbytes = group.nbytes.saturating_add(record.nbytes);
             group.limit += match registration.memory_limit_bytes {
                 0 => u128::from(u64::MAX),

@@ -54,7 +54,7 @@ impl SchedulerState {
             self.on_remove_worker(old, &Loss { expected: false, executing: None, reason }, out);
         }
         let record = Worker::new(registration, self.config.worker_saturation, self.now);
-        self.workers.insert(worker, record, self.seed);
+        self.workers.insert(worker, record);
         let heartbeat_ns = heartbeat_ns(self.workers.len());
         out.instructions.push(SchedulerInstruction::AcceptWorker { worker, heartbeat_ns });
         self.try_unrunnable(worker);
@@ -128,9 +128,12 @@ impl SchedulerState {
         let mut processing: Vec<TaskId> = record.processing.iter().map(|one| one.task).collect();
         processing.sort_unstable_by_key(|task| rank(self, *task));
         for task in processing {
+            for i in self.dependencies.range(task) {
+                self.needs_what.remove(worker, self.dependencies.values[i]);
+            }
             self.lose_run(task, record.registration(), loss);
         }
-        let mut results = record.has_what;
+        let mut results: Vec<TaskId> = record.has_what.iter().copied().collect();
         results.sort_unstable_by_key(|task| rank(self, *task));
         for task in results {
             let held = &mut self.tasks[task.index()];
@@ -154,10 +157,11 @@ impl SchedulerState {
             self.recommend(task, TaskState::Released);
             return;
         }
-        record.attempt = record.attempt.saturating_add(1);
-        record.suspicious = record.suspicious.saturating_add(1);
         record.flags.set(Flags::STARTED);
-        let deaths = record.suspicious;
+        let trials = self.trials_of_mut(task);
+        trials.attempt = trials.attempt.saturating_add(1);
+        trials.suspicious = trials.suspicious.saturating_add(1);
+        let deaths = trials.suspicious;
         if deaths <= self.config.allowed_failures {
             self.recommend(task, TaskState::Released);
             return;
@@ -182,7 +186,7 @@ impl SchedulerState {
         match status {
             WorkerStatus::Running => {
                 record.profile.status = status;
-                self.workers.run(worker, self.seed);
+                self.workers.run(worker);
                 self.try_unrunnable(worker);
             }
             WorkerStatus::Paused => {

@@ -325,7 +325,7 @@ impl WorkerState {
     }
 
     /// What happened to a task, oldest first, as far as the ring reaches back.
-    pub fn story(&self, task: TaskId) -> impl Iterator<Item = &Transition<State>> {
+    pub fn story(&self, task: TaskId) -> impl Iterator<Item = Transition<State>> {
         self.story.of(task)
     }
 

@@ -183,10 +183,11 @@ impl SchedulerState {
         candidates.clear();
         for (place, victim) in victims.iter().enumerate() {
             let Some(at) = self.workers.get(victim.worker) else { continue };
-            let last = at.processing.len().saturating_sub(WINDOW);
+            let last = at.processing.places().saturating_sub(WINDOW);
             let from = self.rng.below(last as u64) as usize;
             let before = (from + WINDOW).min(last);
-            for assigned in at.processing[last..].iter().chain(&at.processing[from..before]) {
+            let newest = at.processing.within(last..at.processing.places());
+            for assigned in newest.chain(at.processing.within(from..before)) {
                 candidates.extend(self.candidate(assigned, place, victim.worker));
             }
         }

@@ -96,7 +96,7 @@ impl SchedulerState {
     pub(super) fn reload(&mut self, worker: WorkerId) {
         let Some(at) = self.workers.get(worker) else { return };
         let runs = self.workers.emptiest.contains(worker);
-        let (load, is_overfull) = (at.load(worker, self.seed), is_overfull(at, runs));
+        let (load, is_overfull) = (at.load(), is_overfull(at, runs));
         self.workers.emptiest.update(worker, load);
         self.stealing.overfull.set(worker, is_overfull);
     }
@@ -216,5 +216,5 @@ impl SchedulerState {
 
 /// A worker has tasks that it cannot run now.
 fn is_overfull(worker: &Worker, runs: bool) -> bool {
-    worker.slots_used > worker.nthreads || (!runs && !worker.processing.is_empty())
+    worker.slots_used > worker.nthreads || (!runs && worker.processing.len() > 0)
 }

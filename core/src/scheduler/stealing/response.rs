@@ -69,7 +69,9 @@ impl SchedulerState {
 
     /// The victim has begun with it, or is done: it is not asked for again.
     fn keep(&mut self, task: TaskId, victim: WorkerId) {
-        let place = self.tasks[task.index()].processing_at as usize;
-        self.workers.at(victim).processing[place].refused = true;
+        let place = self.tasks[task.index()].processing_at();
+        if let Some(assigned) = self.workers.at(victim).processing.get_mut(place) {
+            assigned.refused = true;
+        }
     }
 }
