@@ -6,8 +6,8 @@
 
 use crate::codec;
 use crate::graph::Graph;
-use crate::ids::{TaskId, WorkerId};
-use crate::messages::{ComputeTask, Dependency, Needs, Peer, ToScheduler, ToWorker};
+use crate::ids::{RunId, SpecId, TaskId, WorkerId};
+use crate::messages::{ComputeTask, Dependency, Needs, Peer, Priority, ToScheduler, ToWorker};
 use crate::scheduler::{
     DependencyAt, SchedulerEvent, SchedulerInstruction, SchedulerOut, SchedulerState,
 };
@@ -69,22 +69,9 @@ impl Introductions {
                 let Some(graph) = graph else { return };
                 let dependencies = dependencies.of(&out.dependencies);
                 self.introduce(*worker, dependencies, (out, state), send);
-                let spec = graph.spec_of[task.index()];
-                if self.told.entry(*worker).or_default().specs.insert(spec.index()) {
-                    let bytes = self.spec(graph, spec.index());
-                    send(*worker, ToWorker::DefineSpec { spec, bytes });
-                }
-                let compute = ComputeTask {
-                    task: *task,
-                    key: graph.key(*task).to_owned(),
-                    run_id: *run_id,
-                    attempt: *attempt,
-                    priority: *priority,
-                    spec,
-                    arguments: arguments(graph.inputs.row(*task), dependencies),
-                    dependencies: listed(dependencies, out),
-                    needs: needs(graph, *task),
-                };
+                let spec = self.define(*worker, graph, *task, send);
+                let sending = (*run_id, *attempt, *priority);
+                let compute = compute((graph, spec), *task, sending, (dependencies, out));
                 send(*worker, ToWorker::ComputeTask(compute));
             }
             I::FreeKeys { worker, tasks } => {
@@ -115,12 +102,10 @@ impl Introductions {
             I::BadKeyAck { worker, task, peer } => {
                 send(*worker, ToWorker::BadKeyAck { task: *task, peer: *peer });
             }
-            I::StealRequest { worker, task, stimulus_id } => {
-                let (task, stimulus_id) = (*task, *stimulus_id);
-                send(*worker, ToWorker::StealRequest { task, stimulus_id });
+            &I::StealRequest { worker, task, stimulus_id } => {
+                send(worker, ToWorker::StealRequest { task, stimulus_id });
             }
-            I::AcceptWorker { worker, heartbeat_ns } => {
-                let (worker, heartbeat_ns) = (*worker, *heartbeat_ns);
+            &I::AcceptWorker { worker, heartbeat_ns } => {
                 send(worker, ToWorker::Registered { worker, heartbeat_ns });
             }
             I::RefuseWorker { worker, reason } | I::CloseWorker { worker, reason } => {
@@ -138,6 +123,22 @@ impl Introductions {
             | I::SetTimer(_)
             | I::Warn(_) => {}
         }
+    }
+
+    /// The spec of a task, which the worker is told once.
+    fn define(
+        &mut self,
+        worker: WorkerId,
+        graph: &Graph,
+        task: TaskId,
+        send: &mut dyn FnMut(WorkerId, ToWorker),
+    ) -> SpecId {
+        let spec = graph.spec_of[task.index()];
+        if self.told.entry(worker).or_default().specs.insert(spec.index()) {
+            let bytes = self.spec(graph, spec.index());
+            send(worker, ToWorker::DefineSpec { spec, bytes });
+        }
+        spec
     }
 
     fn spec(&mut self, graph: &Graph, spec: usize) -> Vec<u8> {
@@ -172,6 +173,26 @@ impl Introductions {
                 send(worker, ToWorker::AddPeer(peer));
             }
         }
+    }
+}
+
+/// A task as it crosses, for one sending of it.
+fn compute(
+    (graph, spec): (&Graph, SpecId),
+    task: TaskId,
+    (run_id, attempt, priority): (RunId, u32, Priority),
+    (inputs, out): (&[DependencyAt], &SchedulerOut),
+) -> ComputeTask {
+    ComputeTask {
+        task,
+        key: graph.key(task).to_owned(),
+        run_id,
+        attempt,
+        priority,
+        spec,
+        arguments: arguments(graph.inputs.row(task), inputs),
+        dependencies: listed(inputs, out),
+        needs: needs(graph, task),
     }
 }
 

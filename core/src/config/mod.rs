@@ -40,6 +40,12 @@ pub struct Config {
     pub default_retries: u32,
     /// Round trip to a worker and back until measured.
     pub round_trip_ns: u64,
+    /// Tasks that wait on one worker go to another that has nothing to do.
+    pub work_stealing: bool,
+    /// How often the loads of all workers are compared.
+    pub work_stealing_interval_ns: u64,
+    /// The least time that a steal is reckoned with, however short the round trip.
+    pub work_stealing_latency_ns: u64,
     /// The active memory manager runs its policies by itself; orders are carried out in any case.
     pub amm_start: bool,
     /// Interval of its policies.
@@ -66,12 +72,6 @@ pub struct Config {
     pub lifetime_stagger_ns: u64,
     /// A worker that retired at the end of its lifetime is started again.
     pub lifetime_restart: bool,
-    /// Tasks that wait on one worker go to another that has nothing to do.
-    pub work_stealing: bool,
-    /// How often the loads of all workers are compared.
-    pub work_stealing_interval_ns: u64,
-    /// The least time that a steal is reckoned with, however short the round trip.
-    pub work_stealing_latency_ns: u64,
     /// Fraction of the memory limit for incoming transfers.
     pub memory_transfer: f64,
     /// Fraction of the memory limit (rss) at which a worker pauses.
@@ -120,6 +120,9 @@ impl Default for Config {
             max_reschedules: 1000,
             default_retries: 0,
             round_trip_ns: 200_000,
+            work_stealing: true,
+            work_stealing_interval_ns: 100 * MILLISECOND_NS,
+            work_stealing_latency_ns: MILLISECOND_NS,
             amm_start: true,
             amm_interval_ns: 2 * SECOND_NS,
             amm_measure: MemoryMeasure::Optimistic,
@@ -132,9 +135,6 @@ impl Default for Config {
             lifetime_ns: 0,
             lifetime_stagger_ns: 0,
             lifetime_restart: false,
-            work_stealing: true,
-            work_stealing_interval_ns: 100 * MILLISECOND_NS,
-            work_stealing_latency_ns: MILLISECOND_NS,
             memory_transfer: 0.10,
             memory_pause: 0.80,
             memory_terminate: 0.95,
@@ -143,7 +143,8 @@ impl Default for Config {
             transfer_outgoing_count_limit: 10,
             transfer_throttle_floor_bytes: 10_000_000,
             write_backlog_bytes: 32 << 20,
-            busy_retry_ns: 5 * MILLISECOND_NS,
+            // Ten small results, all that a peer serves at once, take less at 1 GB/s.
+            busy_retry_ns: MILLISECOND_NS / 2,
             busy_retry_max_ns: SECOND_NS,
             find_missing_ns: SECOND_NS / 2,
             connect_timeout_ns: 30 * SECOND_NS,

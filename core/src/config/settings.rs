@@ -264,6 +264,18 @@ impl Config {
         Ok(())
     }
 
+    /// The settings that are not at their default, with their values.
+    #[must_use]
+    pub fn changed(&self) -> Vec<(String, String)> {
+        let default = Self::default();
+        let changed = NAMES.iter().filter_map(|setting| {
+            let value = self.value(setting.name).ok()?;
+            let same = default.value(setting.name).is_ok_and(|default| default == value);
+            (!same).then(|| (setting.name.to_owned(), value))
+        });
+        changed.collect()
+    }
+
     /// A value by name, in the form that `set` takes.
     ///
     /// # Errors
@@ -333,39 +345,34 @@ fn durations(
 mod tests {
     use super::*;
 
-    /// A value other than the default for each unit.
-    fn other(unit: Unit) -> &'static str {
-        match unit {
+    /// A value other than the default.
+    fn other(setting: &Setting) -> &'static str {
+        if Config::default().value(setting.name).unwrap() == "true" {
+            return "false";
+        }
+        match setting.unit {
             Unit::Count => "17",
             Unit::Bytes => "3MB",
             Unit::Duration => "123ms",
             Unit::Ratio => "inf",
             Unit::Fraction => "0.25",
-            Unit::Switch => unreachable!("switches are turned"),
+            Unit::Switch => "true",
             Unit::Measure => "process",
             Unit::Policies => "ReduceReplicas,Rebalance",
             Unit::Durations => "load=2s,sum=10ms",
         }
     }
 
-    /// A value other than the default of a setting.
-    fn changed(setting: &Setting) -> &'static str {
-        match (setting.unit, Config::default().value(setting.name).unwrap().as_str()) {
-            (Unit::Switch, "true") => "false",
-            (Unit::Switch, _) => "true",
-            (unit, _) => other(unit),
-        }
-    }
-
     #[test]
     fn every_entry_round_trips() {
         for setting in NAMES {
-            let value = changed(setting);
+            let value = other(setting);
             let mut config = Config::default();
             let before = config.value(setting.name).unwrap();
             assert_ne!(before, value, "{}", setting.name);
             config.set(setting.name, value).unwrap();
             assert_eq!(config.value(setting.name).unwrap(), value, "{}", setting.name);
+            assert_eq!(config.changed(), [(setting.name.to_owned(), value.to_owned())]);
             config.set(setting.name, &before).unwrap();
             assert_eq!(config, Config::default(), "{}", setting.name);
         }
@@ -375,7 +382,7 @@ mod tests {
     fn each_entry_has_its_own_field_and_name() {
         for setting in NAMES {
             let mut config = Config::default();
-            config.set(setting.name, changed(setting)).unwrap();
+            config.set(setting.name, other(setting)).unwrap();
             let changed: Vec<_> = NAMES
                 .iter()
                 .filter(|it| config.value(it.name) != Config::default().value(it.name))

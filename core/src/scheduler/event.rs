@@ -3,6 +3,7 @@
 use crate::graph::Graph;
 use crate::ids::{ClientId, RunId, TaskId, WorkerId};
 use crate::messages::{StateAtWorker, TaskError, TypeCode, WorkerRegistration, WorkerStatus};
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// A graph and what somebody wants of it.
@@ -21,7 +22,7 @@ pub struct GraphSubmission {
 }
 
 /// Workers that shall retire.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Retirees {
     /// These.
     Workers(Vec<WorkerId>),
@@ -32,7 +33,7 @@ pub enum Retirees {
 }
 
 /// Which workers the cluster can do without.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CloseTerms {
     /// Memory limits of those that stay are at least this many times all results together; none:
     /// 2 when no number is given.
@@ -48,14 +49,14 @@ pub struct CloseTerms {
 }
 
 /// An event of the scheduler core.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum SchedulerEvent {
     /// A client is there (the batch job itself is client 0).
     AddClient(ClientId),
     /// A client is gone: all its wishes end.
     RemoveClient(ClientId),
     /// update-graph
-    UpdateGraph(Box<GraphSubmission>),
+    UpdateGraph(#[serde(with = "crate::record::elsewhere")] Box<GraphSubmission>),
     /// client-desires-keys
     ClientDesiresKeys {
         /// Who.
@@ -202,6 +203,17 @@ pub enum SchedulerEvent {
         /// Resident bytes.
         rss_bytes: u64,
     },
+    /// steal-response
+    StealResponse {
+        /// Sender: the victim.
+        worker: WorkerId,
+        /// The task.
+        task: TaskId,
+        /// Of the request that this answers.
+        stimulus_id: u64,
+        /// Its state there when the request came.
+        state: Option<StateAtWorker>,
+    },
     /// retire_workers: results move to others, then the workers leave.
     RetireWorkers {
         /// Which.
@@ -228,17 +240,6 @@ pub enum SchedulerEvent {
         tasks: Option<Vec<TaskId>>,
         /// Between whom; none: all.
         workers: Option<Vec<WorkerId>>,
-    },
-    /// steal-response
-    StealResponse {
-        /// Sender: the victim.
-        worker: WorkerId,
-        /// The task.
-        task: TaskId,
-        /// Of the request that this answers.
-        stimulus_id: u64,
-        /// Its state there when the request came.
-        state: Option<StateAtWorker>,
     },
     /// All ranks that the launcher started have come, or will not: from here on the
     /// no-workers time-out runs.
@@ -271,10 +272,10 @@ impl SchedulerEvent {
             Self::RequestRefreshWhoHas { .. } => "request-refresh-who-has",
             Self::BadReplica { .. } => "bad-replica",
             Self::Heartbeat { .. } => "heartbeat",
+            Self::StealResponse { .. } => "steal-response",
             Self::RetireWorkers { .. } => "retire-workers",
             Self::Replicate { .. } => "replicate",
             Self::Rebalance { .. } => "rebalance",
-            Self::StealResponse { .. } => "steal-response",
             Self::AllWorkersArrived => "all-workers-arrived",
             Self::Timeout => "timeout",
         }

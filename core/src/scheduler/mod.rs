@@ -23,6 +23,7 @@ mod emptiest;
 mod event;
 mod failure;
 mod family;
+mod hash;
 mod instruction;
 mod needs;
 mod placement;
@@ -264,6 +265,9 @@ impl SchedulerState {
                 let vitals = worker_events::Vitals { worker_now_ns, bandwidth, rss_bytes };
                 self.on_heartbeat(worker, vitals, &executing);
             }
+            E::StealResponse { worker, task, stimulus_id, state } => {
+                self.on_steal_response(Answer { worker, task, stimulus_id, state }, out);
+            }
             E::RetireWorkers { which, close, reason } => {
                 self.on_retire_workers(which, close, &reason, out);
             }
@@ -271,9 +275,6 @@ impl SchedulerState {
                 self.on_replicate(&tasks, (n, workers), branching_factor, out);
             }
             E::Rebalance { tasks, workers } => self.on_rebalance(tasks, workers),
-            E::StealResponse { worker, task, stimulus_id, state } => {
-                self.on_steal_response(Answer { worker, task, stimulus_id, state }, out);
-            }
             E::AllWorkersArrived => self.arrived = self.arrived.or(Some(self.now)),
             E::Timeout => self.on_timeout(out),
         }

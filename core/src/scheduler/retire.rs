@@ -61,7 +61,7 @@ impl SchedulerState {
             return false;
         }
         record.profile.status = WorkerStatus::ClosingGracefully;
-        let empty = record.processing.len() == 0;
+        let empty = record.processing.is_empty();
         self.workers.stop(worker);
         self.reload(worker);
         let retirement = Retirement { reason: reason.to_owned(), close, empty };
@@ -75,7 +75,7 @@ impl SchedulerState {
     pub(super) fn notice_empty_workers(&mut self) {
         let mut emptied = false;
         for (worker, retirement) in &mut self.amm.retiring {
-            let empty = self.workers.get(*worker).is_none_or(|at| at.processing.len() == 0);
+            let empty = self.workers.get(*worker).is_none_or(|at| at.processing.is_empty());
             emptied |= empty && !retirement.empty;
             retirement.empty = empty;
         }
@@ -160,7 +160,7 @@ impl SchedulerState {
             let key = if by_host { (&*registration.host, WorkerId(0)) } else { ("", worker) };
             let group = groups.entry(key).or_default();
             group.workers.push(worker);
-            group.busy |= record.processing.len() > 0;
+            group.busy |= !record.processing.is_empty();
             group.nbytes = group.nbytes.saturating_add(record.nbytes);
             group.limit += match registration.memory_limit_bytes {
                 0 => u128::from(u64::MAX),

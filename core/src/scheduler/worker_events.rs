@@ -121,8 +121,8 @@ impl SchedulerState {
         out: &mut SchedulerOut,
     ) {
         let Some(record) = self.workers.remove(worker) else { return };
-        self.amm.forget_worker(worker);
         self.forget_load(worker);
+        self.amm.forget_worker(worker);
         self.total_compute_ns = self.total_compute_ns.saturating_sub(record.compute_ns);
         let rank = |state: &Self, task: TaskId| std::cmp::Reverse(state.tasks[task.index()].rank);
         let mut processing: Vec<TaskId> = record.processing.iter().map(|one| one.task).collect();
@@ -290,7 +290,7 @@ impl SchedulerState {
         } else {
             self.stopped.get_or_insert(self.now);
         }
-        let deadlines = [self.no_workers_due(), self.steal_due(), self.amm_deadline()];
+        let deadlines = [self.no_workers_due(), self.amm_deadline(), self.steal_due()];
         let Some(due) = deadlines.into_iter().flatten().min() else { return };
         if self.timer.is_none_or(|timer| due < timer) {
             self.timer = Some(due);

@@ -18,6 +18,7 @@ impl Simulation {
     /// One event of the scheduler core and all that follows at once.
     pub(super) fn schedule(&mut self, event: SchedulerEvent) {
         self.trace.events += 1;
+        self.record(&event);
         let mut out = std::mem::take(&mut self.out);
         out.clear();
         self.scheduler.handle(self.now, event, &mut out);

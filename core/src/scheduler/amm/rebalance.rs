@@ -93,8 +93,9 @@ impl SchedulerState {
         while let (Some((_, Reverse(from))), false) = (senders.pop(), recipients.is_empty()) {
             let floor = self.bounds(from, mean).floor;
             let read: FxHashSet<TaskId> = self.read_at(from);
-            let Some(sender) = self.workers.get(from) else { continue };
-            for &task in sender.has_what.iter() {
+            let held = self.workers.get(from).into_iter().flat_map(|it| it.has_what.iter());
+            let held: Vec<TaskId> = held.copied().collect();
+            for task in held {
                 let nbytes = self.tasks[task.index()].nbytes;
                 let stays = round.memory_of(from).saturating_sub(nbytes) < floor;
                 let asked = scope.tasks.as_ref().is_none_or(|t| t.binary_search(&task).is_ok());
@@ -137,7 +138,7 @@ impl SchedulerState {
             let used = round.memory_of(worker);
             let gives = used >= part(limit, self.config.rebalance_sender_min);
             let takes = limit == 0 || used < part(limit, self.config.rebalance_recipient_max);
-            if record.has_what.len() > 0 && gives && used > mean && used - mean >= half_gap {
+            if !record.has_what.is_empty() && gives && used > mean && used - mean >= half_gap {
                 plan.senders.push((used - mean, Reverse(worker)));
             } else if takes && used < mean && mean - used > half_gap {
                 plan.recipients.push((mean - used, Reverse(worker)));
@@ -158,12 +159,8 @@ impl SchedulerState {
 
     /// Results that tasks of a worker read.
     fn read_at(&self, worker: WorkerId) -> FxHashSet<TaskId> {
-        let sent = self.workers.get(worker).map(|worker| worker.processing.iter());
-        sent.into_iter()
-            .flatten()
-            .flat_map(|sent| self.dependencies.row(sent.task))
-            .copied()
-            .collect()
+        let sent = self.workers.get(worker).into_iter().flat_map(|it| it.processing.iter());
+        sent.flat_map(|sent| self.dependencies.row(sent.task)).copied().collect()
     }
 }
 

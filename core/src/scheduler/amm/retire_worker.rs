@@ -45,7 +45,7 @@ impl SchedulerState {
 
     fn relieve(&self, round: &mut Round, worker: WorkerId) -> Progress {
         let Some(record) = self.workers.get(worker) else { return Progress::GoesOn };
-        let mut left = record.processing.len() > 0;
+        let mut left = !record.processing.is_empty();
         for &task in record.has_what.iter() {
             let holders = self.overflow.holders(&self.tasks[task.index()]);
             let runs = |other: WorkerId| self.workers.emptiest.contains(other);

@@ -10,8 +10,8 @@ const X: TaskId = TaskId(0);
 /// Interval of the manager.
 const INTERVAL_NS: u64 = 2 * SECOND_NS;
 
-/// Numbers with checks after every event; the manager works, nothing else happens by itself.
 pub(super) fn managed() -> Config {
+    // A steal would take the task away that a test wants to stay.
     Config { validate: true, work_stealing: false, ..Config::default() }
 }
 
