@@ -29,6 +29,7 @@ mod npy_statistics;
 mod plugins;
 mod readme;
 mod replay;
+mod retiring;
 mod schemas;
 mod silences;
 mod simulate;
