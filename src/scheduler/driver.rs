@@ -279,9 +279,13 @@ impl Driver {
             }
             I::TaskErred { client, task } => reports.push((*client, Report::TaskErred(*task))),
             I::LostData { client, task } => reports.push((*client, Report::LostData(*task))),
+            I::WorkerRetired { worker, reason } => self.on_retired(*worker, reason),
+            I::WorkerNotRetired { worker, reason } => self.on_not_retired(*worker, reason),
             I::ComputeTask { .. }
             | I::FreeKeys { .. }
             | I::RemoveReplicas { .. }
+            | I::AcquireReplicas { .. }
+            | I::WorkerStatusChange { .. }
             | I::RefreshWhoHas { .. }
             | I::RemoveWorker { .. }
             | I::BadKeyAck { .. }

@@ -18,6 +18,7 @@ mod job;
 mod link;
 mod nannies;
 mod observe;
+mod retiring;
 mod workers;
 
 pub(crate) use deliver::{Delivery, FolderOptions};

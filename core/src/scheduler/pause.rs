@@ -36,7 +36,7 @@ impl SchedulerState {
         {
             self.paused.pop_first();
             let seconds = self.config.pause_restart_ns / SECOND_NS;
-            let reason = format!("was paused for {seconds} s (worker.pause-restart)");
+            let reason = format!("was paused for {seconds} s (worker.memory.pause-restart)");
             out.instructions.push(SchedulerInstruction::RestartWorker { worker, reason });
         }
     }

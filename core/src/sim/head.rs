@@ -54,11 +54,15 @@ impl Simulation {
                 self.agenda.at(at.max(self.now), Happening::SchedulerTimer { at });
             }
             I::RestartWorker { worker, .. } => self.end(*worker, true),
+            I::WorkerRetired { .. } => self.trace.retired += 1,
             I::Idle => self.trace.makespan_ns = self.now.0,
             // Messages to workers went out with the frames.
             I::ComputeTask { .. }
             | I::FreeKeys { .. }
             | I::RemoveReplicas { .. }
+            | I::AcquireReplicas { .. }
+            | I::WorkerStatusChange { .. }
+            | I::WorkerNotRetired { .. }
             | I::RefreshWhoHas { .. }
             | I::RemoveWorker { .. }
             | I::BadKeyAck { .. }

@@ -18,6 +18,7 @@ mod head;
 pub mod invariants;
 mod machine;
 mod network;
+mod orders;
 mod process;
 mod scenario;
 mod trace;
@@ -28,6 +29,7 @@ pub use clients::{Belief, Clients};
 pub use faults::{Fault, FaultPlan, KINDS};
 pub use machine::MachineSpec;
 pub use network::Network;
+pub use orders::Order;
 pub use scenario::Scenario;
 pub use trace::Trace;
 pub use workload::{Behaviour, Workload};
@@ -107,7 +109,7 @@ impl Simulation {
     /// Sets a scenario up; nothing has happened yet.
     #[must_use]
     pub fn new(scenario: Scenario) -> Self {
-        let Scenario { seed, config, network, machines, workload, plan } = scenario;
+        let Scenario { seed, config, network, machines, workload, plan, orders } = scenario;
         let mut agenda = Agenda::default();
         let mut rng = Rng::new(seed ^ 0x5eed);
         for slot in 0..machines.len() {
@@ -117,6 +119,9 @@ impl Simulation {
         let faultless = plan.faults.is_empty();
         for (at, fault) in plan.faults {
             agenda.at(at, Happening::Breaks { fault });
+        }
+        for (at, order) in orders {
+            agenda.at(at, Happening::Ordered { order });
         }
         agenda.at(plan.heals, Happening::Heals);
         let tasks = workload.graph.len();
@@ -238,6 +243,7 @@ impl Simulation {
             H::Silent { worker, since } => self.on_silent(worker, since),
             H::Mends { fault } => self.on_mend(&fault),
             H::Breaks { fault } => self.on_break(fault),
+            H::Ordered { order } => self.on_order(order),
             H::Heals => self.on_heal(),
         }
     }
@@ -253,6 +259,7 @@ impl Simulation {
         self.healed
             && self.agenda.progress() == 0
             && self.scheduler.is_idle()
+            && self.orders_are_done()
             && self.machines.iter().all(|machine| machine.frozen_until.is_none())
     }
 

@@ -1,15 +1,13 @@
-//! Tasks that leave before they began: the scheduler asks for one back (steal-request), or this
-//! worker has been paused for so long that others had better do them.
+//! steal-request: the scheduler asks for a task back, for a worker that has nothing to do.
 //!
 //! What has not begun is let go and the answer says so; anything else stays. The answer names the
 //! state in which the request found the task, so the scheduler needs no guess: only waiting, ready
 //! and constrained mean that the task may run elsewhere.
 
-use super::task::{Slot, State};
+use super::task::State;
 use super::{WorkerInstruction, WorkerState};
 use crate::ids::TaskId;
 use crate::messages::StateAtWorker;
-use crate::time::Time;
 
 impl WorkerState {
     /// Answers, and lets go of a task that has not begun.
@@ -20,30 +18,6 @@ impl WorkerState {
         if let Some(slot) = slot
             && is_movable(self.tasks[slot].state)
         {
-            self.recommend(slot, State::Released);
-        }
-    }
-}
-
-impl WorkerState {
-    /// When a paused worker gives back what it has not begun; none when it knows no task.
-    pub(super) fn give_back_at(&self) -> Option<Time> {
-        let since = self.stalled_since.filter(|_| self.config.pause_give_back_ns > 0)?;
-        (self.tasks.len() > 0).then(|| since.after_ns(self.config.pause_give_back_ns))
-    }
-
-    /// Gives back every task that has not begun, when that is due.
-    pub(super) fn give_back_stalled(&mut self) {
-        if self.give_back_at().is_none_or(|at| at > self.now) {
-            return;
-        }
-        self.stalled_since = Some(self.now);
-        let is_mine = |slot: &Slot| is_movable(self.tasks[*slot].state);
-        let slots: Vec<Slot> = self.tasks.slots().filter(is_mine).collect();
-        for slot in slots {
-            let record = &self.tasks[slot];
-            let (task, run_id) = (record.task, record.run_id);
-            self.emit(WorkerInstruction::Reschedule { task, run_id });
             self.recommend(slot, State::Released);
         }
     }

@@ -17,7 +17,7 @@ fn wait(cluster: &mut Cluster, seconds: u64) {
     cluster.handle(SchedulerEvent::Timeout);
 }
 
-const RESTART: &str = "w0 restart: was paused for 300 s (worker.pause-restart)";
+const RESTART: &str = "w0 restart: was paused for 300 s (worker.memory.pause-restart)";
 
 #[test]
 fn bug_5635_a_worker_that_stays_paused_is_started_again() {

@@ -248,7 +248,7 @@ fn an_idle_worker_starts_a_task_whose_memory_is_not_free() {
 fn a_paused_worker_starts_nothing_and_lets_runs_end() {
     let mut bench = in_state(Executing);
     bench
-        .check(WorkerEvent::Pause, &[status(WorkerStatus::Paused), pause_timer()])
+        .check(WorkerEvent::Pause, &[status(WorkerStatus::Paused)])
         .check(compute(2, 2, &[]), &[])
         .check(success(1, 1), &[store(1), finished(1, 1)])
         .check(WorkerEvent::Unpause, &[status(WorkerStatus::Running), execute(2, 2, &[])]);

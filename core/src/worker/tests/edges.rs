@@ -90,7 +90,7 @@ fn released_fetch() -> Vec<Bench> {
     let mut bench = Bench::new(1);
     bench
         .check(WorkerEvent::Pause, &[status(WorkerStatus::Paused)])
-        .check(compute(9, 9, &[(1, &[1, 2])]), &[pause_timer()])
+        .check(compute(9, 9, &[(1, &[1, 2])]), &[])
         .is(1, Fetch);
     vec![bench]
 }

@@ -9,8 +9,9 @@ mod checker;
 mod computing;
 mod edges;
 mod gathering;
-mod pause;
 mod random;
+mod replicas;
+mod status;
 mod stealing;
 
 use super::{Live, State, WorkerEvent, WorkerInstruction, WorkerOptions, WorkerOut, WorkerState};
@@ -38,7 +39,17 @@ impl Bench {
 
     /// A worker with `nthreads` slots, a memory limit and resources in millionths.
     pub(super) fn with(nthreads: u32, memory_limit_bytes: u64, resources: &[(&str, u64)]) -> Self {
-        let config = Config { validate: true, ..Config::default() };
+        let config = Config { validate: true, pause_patience_ns: 0, ..Config::default() };
+        Self::configured(config, nthreads, memory_limit_bytes, resources)
+    }
+
+    /// A worker with numbers of its own.
+    pub(super) fn configured(
+        config: Config,
+        nthreads: u32,
+        memory_limit_bytes: u64,
+        resources: &[(&str, u64)],
+    ) -> Self {
         let resources = resources.iter().map(|&(name, n)| (name.to_owned(), n)).collect();
         let worker = WorkerId(SELF);
         let options = WorkerOptions { nthreads, memory_limit_bytes, resources, worker };
@@ -264,6 +275,20 @@ pub(super) fn refresh(task: u32, holders: &[u32]) -> WorkerEvent {
     WorkerEvent::RefreshWhoHas { who_has: vec![(TaskId(task), workers(holders))] }
 }
 
+/// acquire-replicas of one task.
+pub(super) fn acquire(task: u32, holders: &[u32]) -> WorkerEvent {
+    let copy = Dependency { task: TaskId(task), nbytes: INPUT, who_has: workers(holders) };
+    WorkerEvent::AcquireReplicas { tasks: vec![copy] }
+}
+
+pub(super) fn change(status: WorkerStatus) -> WorkerEvent {
+    WorkerEvent::StatusChange { status }
+}
+
+pub(super) fn gives_back(task: u32, run: u64) -> WorkerInstruction {
+    WorkerInstruction::Reschedule { task: TaskId(task), run_id: RunId(run) }
+}
+
 pub(super) fn lost(worker: u32) -> WorkerEvent {
     WorkerEvent::RemoveWorker { worker: WorkerId(worker) }
 }
@@ -380,11 +405,6 @@ pub(super) fn timer(after_ns: u64) -> WorkerInstruction {
 /// The timer of find-missing, set when the first task goes missing.
 pub(super) fn missing_timer() -> WorkerInstruction {
     timer(Config::default().find_missing_ns)
-}
-
-/// The timer of a pause, set when the worker knows a task.
-pub(super) fn pause_timer() -> WorkerInstruction {
-    timer(Config::default().pause_give_back_ns)
 }
 
 pub(super) fn status(status: WorkerStatus) -> WorkerInstruction {
