@@ -118,5 +118,6 @@ fn scenario(graph: Arc<Graph>, workers: usize) -> Scenario {
             ..Behaviour::default()
         }),
         plan: FaultPlan::default(),
+        orders: Vec::new(),
     }
 }

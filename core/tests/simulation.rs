@@ -69,6 +69,7 @@ struct Totals {
     executed: u64,
     transfers: u64,
     stolen: u64,
+    retired: u64,
     recomputed: u64,
     deaths: u64,
     moved_bytes: u64,
@@ -81,6 +82,7 @@ impl Totals {
         self.executed += trace.executed;
         self.transfers += trace.transfers;
         self.stolen += trace.stolen;
+        self.retired += trace.retired;
         self.recomputed += trace.recomputed;
         self.deaths += trace.deaths;
         self.moved_bytes += trace.moved_bytes;
@@ -89,14 +91,16 @@ impl Totals {
 
     fn table(&self) -> String {
         let mut text = format!(
-            "{} events, {} runs, {} recomputed, {} stolen, {} transfers, {} MB moved, {} deaths\n",
+            "{} events, {} runs, {} recomputed, {} stolen, {} transfers, {} MB moved, {} deaths, \
+             {} retired\n",
             self.events,
             self.executed,
             self.recomputed,
             self.stolen,
             self.transfers,
             self.moved_bytes / 1_000_000,
-            self.deaths
+            self.deaths,
+            self.retired
         );
         for (name, edges) in WORKER_ROWS.iter().chain(RESUMED_ROWS) {
             let counts = edges.iter().map(|edge| self.coverage.of_worker(*edge).to_string());

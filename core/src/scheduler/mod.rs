@@ -14,6 +14,7 @@
 //! take queued tasks. docs/states.md has every edge. This file holds the state and the
 //! entry; nothing here knows a socket or a clock.
 
+mod amm;
 mod ask;
 mod client;
 mod client_events;
@@ -22,8 +23,10 @@ mod emptiest;
 mod event;
 mod failure;
 mod family;
+mod hash;
 mod instruction;
 mod needs;
+mod pause;
 mod placement;
 mod places;
 mod processing;
@@ -31,6 +34,7 @@ mod propagate;
 mod queue;
 mod replicas;
 mod report;
+mod retire;
 mod stealing;
 mod submit;
 mod task;
@@ -46,17 +50,18 @@ mod worker_events;
 mod tests;
 
 pub use ask::Unsatisfiable;
-pub use event::{GraphSubmission, SchedulerEvent};
+pub use event::{CloseTerms, GraphSubmission, Retirees, SchedulerEvent};
 pub use instruction::{DependencyAt, SchedulerInstruction, SchedulerOut, Span};
 pub use report::FailureOf;
 pub use task::TaskState;
 
 use crate::config::Config;
 use crate::graph::Graph;
-use crate::ids::{RunId, TaskId};
+use crate::ids::{RunId, TaskId, WorkerId};
 use crate::rng::Rng;
 use crate::story::{Stimulus, Story};
 use crate::time::Time;
+use amm::Amm;
 use ask::Asks;
 use client::Clients;
 use failure::Failures;
@@ -64,6 +69,7 @@ use family::Families;
 use needs::NeedsWhat;
 use placement::Scratch;
 use queue::RankSet;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use stealing::{Answer, Stealing};
 use task::{Edges, Overflow, Task};
@@ -100,6 +106,7 @@ pub struct SchedulerState {
     trials: TrialsByTask,
     queued: RankSet,
     unrunnable: Unrunnable,
+    amm: Amm,
     /// Tasks with a pending recommendation, the next one last.
     recommended: Vec<TaskId>,
     /// Where the recommendations of the running transition begin.
@@ -119,6 +126,10 @@ pub struct SchedulerState {
     arrived: Option<Time>,
     /// Since when no worker runs.
     stopped: Option<Time>,
+    /// Paused workers, by when they will be started again.
+    paused: BTreeSet<(Time, WorkerId)>,
+    /// Until then a paused worker may run again: the no-workers time-out begins after it.
+    pause_grace: Time,
     /// The timer that the driver holds.
     timer: Option<Time>,
     /// `Idle` was said and nothing has happened since.
@@ -165,6 +176,7 @@ impl SchedulerState {
             trials: TrialsByTask::default(),
             queued: RankSet::default(),
             unrunnable: Unrunnable::default(),
+            amm: Amm::default(),
             recommended: Vec::new(),
             merge_start: 0,
             story: Story::new(config.log_length),
@@ -176,6 +188,8 @@ impl SchedulerState {
             total_compute_ns: 0,
             arrived: None,
             stopped: Some(Time::default()),
+            paused: BTreeSet::new(),
+            pause_grace: Time::default(),
             timer: None,
             idle_said: true,
             scratch: Scratch::default(),
@@ -195,6 +209,7 @@ impl SchedulerState {
         self.totals.transitions = 0;
         self.dispatch(event, out);
         self.drain(out);
+        self.manage_memory(out);
         self.fill_slots(out);
         self.consider_stealing(out);
         self.say_idle(out);
@@ -261,8 +276,15 @@ impl SchedulerState {
             E::StealResponse { worker, task, stimulus_id, state } => {
                 self.on_steal_response(Answer { worker, task, stimulus_id, state }, out);
             }
+            E::RetireWorkers { which, close, reason } => {
+                self.on_retire_workers(which, close, &reason, out);
+            }
+            E::Replicate { tasks, n, workers, branching_factor } => {
+                self.on_replicate(&tasks, (n, workers), branching_factor, out);
+            }
+            E::Rebalance { tasks, workers } => self.on_rebalance(tasks, workers),
             E::AllWorkersArrived => self.arrived = self.arrived.or(Some(self.now)),
-            E::Timeout => self.on_timeout(),
+            E::Timeout => self.on_timeout(out),
         }
     }
 

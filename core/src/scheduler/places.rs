@@ -61,6 +61,11 @@ impl<T: Member> Places<T> {
         self.len as usize
     }
 
+    /// No members.
+    pub(super) const fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
     /// Adds a member; its place.
     pub(super) fn insert(&mut self, member: T) -> u32 {
         self.len += 1;

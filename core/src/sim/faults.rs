@@ -134,7 +134,7 @@ pub struct FaultPlan {
 
 /// What faults are drawn for.
 #[derive(Clone, Copy, Debug)]
-pub struct Bounds {
+pub struct Extent {
     /// About how long the work takes.
     pub span_ns: u64,
     /// Worker slots.
@@ -150,7 +150,7 @@ pub struct Bounds {
 impl FaultPlan {
     /// Draws faults of the kinds in `kinds` (a bit each, as in `KINDS`).
     #[must_use]
-    pub fn draw(rng: &mut Rng, kinds: u16, bounds: &Bounds) -> Self {
+    pub fn draw(rng: &mut Rng, kinds: u16, bounds: &Extent) -> Self {
         let enabled: Vec<usize> =
             (0..KINDS.len()).filter(|kind| kinds & (1 << kind) != 0).collect();
         let mut plan = Self { faults: Vec::new(), heals: Time(bounds.span_ns * 2) };
@@ -171,7 +171,7 @@ impl FaultPlan {
         plan
     }
 
-    fn draw_faults(&mut self, rng: &mut Rng, enabled: &[usize], bounds: &Bounds) {
+    fn draw_faults(&mut self, rng: &mut Rng, enabled: &[usize], bounds: &Extent) {
         if enabled.is_empty() {
             return;
         }
@@ -187,7 +187,7 @@ impl FaultPlan {
         }
     }
 
-    fn draw_one(&mut self, rng: &mut Rng, (at, kind): (Time, usize), bounds: &Bounds) {
+    fn draw_one(&mut self, rng: &mut Rng, (at, kind): (Time, usize), bounds: &Extent) {
         let slot = rng.below(bounds.slots as u64) as usize;
         let peer = rng.below(bounds.slots as u64) as usize;
         let task = TaskId::from_index(rng.below(bounds.tasks as u64) as usize);
@@ -224,7 +224,7 @@ impl FaultPlan {
     }
 
     /// A client that has what failed tried again, and again.
-    fn insist(&mut self, rng: &mut Rng, (mut at, task): (Time, TaskId), bounds: &Bounds) {
+    fn insist(&mut self, rng: &mut Rng, (mut at, task): (Time, TaskId), bounds: &Extent) {
         let pause_ns = 1 + bounds.span_ns / (1 + rng.below(50));
         for _ in 0..1 + rng.below(8) {
             self.faults.push((at, Fault::Retries { task }));
@@ -237,7 +237,7 @@ impl FaultPlan {
         &mut self,
         rng: &mut Rng,
         (mut at, client, task): (Time, ClientId, TaskId),
-        bounds: &Bounds,
+        bounds: &Extent,
     ) {
         let pause_ns = 1 + bounds.span_ns / (2 + rng.below(100));
         for _ in 0..1 + rng.below(4) {

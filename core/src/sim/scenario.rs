@@ -1,12 +1,14 @@
 //! What is simulated: machines, network, work, faults and numbers, all drawn from one seed, or put
 //! together by hand.
 
-use super::faults::{Bounds, FaultPlan, KINDS};
+use super::faults::{Extent, FaultPlan, KINDS};
 use super::machine::MachineSpec;
 use super::network::{Network, Path};
+use super::orders::{self, Order};
 use super::workload::{Behaviour, Workload};
 use crate::config::{Config, MILLISECOND_NS, SECOND_NS};
 use crate::rng::Rng;
+use crate::time::Time;
 
 /// One simulation before it begins.
 #[derive(Clone, Debug)]
@@ -23,6 +25,8 @@ pub struct Scenario {
     pub workload: Workload,
     /// What breaks.
     pub plan: FaultPlan,
+    /// What the scheduler is told to do, and when.
+    pub orders: Vec<(Time, Order)>,
 }
 
 impl Scenario {
@@ -40,7 +44,8 @@ impl Scenario {
         let wild = rng.below(4) > 0;
         let machines = machines(&mut rng);
         let network = network(&mut rng);
-        let config = config(&mut rng);
+        let mut config = config(&mut rng);
+        orders::tune(seed, &mut config);
         let anchored = wild && rng.below(2) == 0;
         let kinds = if wild { kinds(&mut rng) } else { 0 };
         let mut faults = Rng::new(rng.next_u64());
@@ -48,7 +53,7 @@ impl Scenario {
         // Where clients keep changing their minds, the work goes on as long as they do.
         let times = if anchored { 1 + rng.below(6) } else { 1 };
         let span_ns = span_ns(&workload, &machines, &network) * times;
-        let bounds = Bounds {
+        let bounds = Extent {
             span_ns,
             slots: machines.len(),
             tasks: workload.graph.len().max(1),
@@ -56,7 +61,8 @@ impl Scenario {
             restless: anchored,
         };
         let plan = FaultPlan::draw(&mut faults, kinds, &bounds);
-        Self { seed, config, network, machines, workload, plan }
+        let orders = orders::draw(seed, span_ns, (machines.len(), workload.graph.len().max(1)));
+        Self { seed, config, network, machines, workload, plan, orders }
     }
 }
 

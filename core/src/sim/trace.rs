@@ -25,6 +25,8 @@ pub struct Trace {
     pub coverage: Coverage,
     /// Sendings of a task after a run of it had begun.
     pub recomputed: u64,
+    /// Workers that left on purpose.
+    pub retired: u64,
     /// Most bytes of results on all workers together.
     pub peak_bytes: u64,
     /// Bytes of results on all workers now.

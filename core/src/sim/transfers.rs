@@ -61,14 +61,20 @@ impl Simulation {
                 (Answer::Values(values), nbytes)
             }
         };
-        let mut needed_ns = delay + self.network.transfer_ns(nbytes, path);
+        let mut took_ns = self.network.transfer_ns(nbytes, path);
         if limit_bytes > 0 && self.life_mut(peer).is_some_and(|life| life.bytes > limit_bytes) {
-            needed_ns += self.network.transfer_ns(nbytes, Path::Disk);
+            took_ns += self.network.transfer_ns(nbytes, Path::Disk);
         }
         if matches!(answer, Answer::Values(_)) {
             self.answering.insert((worker, transfer));
         }
-        let at = self.now.after_ns(needed_ns);
+        let at = match &mut self.links {
+            Some(links) if path == Path::Fabric && nbytes > 0 => {
+                let host = |worker: WorkerId| self.machines[self.slot_of[worker.index()]].spec.host;
+                links.arrival(host(peer), host(worker), self.now, took_ns).after_ns(delay)
+            }
+            _ => self.now.after_ns(delay + took_ns),
+        };
         self.agenda.at(at, Happening::Answered { worker, transfer, peer, answer });
         // Kept with the request, so that the answer can say what is absent.
         if let Some(life) = self.life_mut(worker)
