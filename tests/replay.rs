@@ -30,7 +30,7 @@ fn agreeing(record: &Path) -> Value {
     said
 }
 
-/// Waits until a task has begun to run on every worker.
+/// Kills a process of a role with the signal that nobody can catch.
 fn kill_one(run: &mut Run, role: &str) {
     let victim = run.until("a process to kill", |run| run.processes_of_role(role).first().cloned());
     kill_process(Pid::from_raw(victim.pid).unwrap(), Signal::KILL).unwrap();
@@ -161,13 +161,15 @@ fn what_cannot_be_written_or_read_is_one_error() {
     recording(&case, Launcher::Local).finish().expect_code(0);
     let bytes = std::fs::read(record_of(&case)).unwrap();
     let bad = case.path().join("bad.record");
-    let mut damaged = bytes.clone();
-    // Within the first block: of the graph, or of the events before it.
-    damaged[200] ^= 1;
-    std::fs::write(&bad, &damaged).unwrap();
-    let wrong = replay(&bad, &[]).expect_code(2).stderr;
-    assert!(wrong.contains("damaged at byte"), "{wrong}");
-    assert_eq!(wrong.lines().count(), 1, "{wrong}");
+    // The checksum of the header, and the hash at the end.
+    for at in [17, bytes.len() - 1] {
+        let mut damaged = bytes.clone();
+        damaged[at] ^= 1;
+        std::fs::write(&bad, &damaged).unwrap();
+        let wrong = replay(&bad, &[]).expect_code(2).stderr;
+        assert!(wrong.contains("damaged at byte"), "{wrong}");
+        assert_eq!(wrong.lines().count(), 1, "{wrong}");
+    }
     std::fs::write(&bad, &bytes[..20]).unwrap();
     let wrong = replay(&bad, &[]).expect_code(2).stderr;
     assert!(wrong.contains("cut off at byte 20"), "{wrong}");
