@@ -6,6 +6,10 @@
 //! and reorders no floats. What is not inlined (`libm`) is the same code for all levels.
 #![expect(unsafe_code, reason = "calls functions that need instructions the machine must have")]
 
+mod lanes;
+
+pub(super) use lanes::{LaneLoop, Lanes, Packed};
+
 use std::sync::LazyLock;
 
 /// A set of vector instructions, each level holding the ones before it. NEON is part of every
