@@ -2,8 +2,8 @@
 //!
 //! `cargo bench --bench kernels_reduce [WORD]` measures the rows whose name holds the word. numpy is
 //! found as `anchor` says; without numpy 2 the anchor is `–`. The ratio is
-//! numpy's time over ours; a ratio below its goal is marked. Both sides have one thread, and only what
-//! it computed counts.
+//! numpy's time over ours; a ratio below its goal is marked. Both sides have one thread, and only
+//! what it computed counts.
 #![expect(clippy::print_stdout, reason = "a bench prints its table")]
 
 mod anchor;

@@ -1,7 +1,7 @@
 //! Transposition of a matrix: whole lines of the cache go in and out, squares turn in registers.
 //!
 //! ```text
-//!   source ─ runs of some lines ─▶ taken ─ squares of 16-byte rows ─▶ turned ─ runs of rows ─▶ result
+//!   source ─ runs of lines ─▶ taken ─ squares of 16-byte rows ─▶ turned ─ runs of rows ─▶ result
 //! ```
 //!
 //! Both blocks stay in the cache. Without them the lines of a matrix whose width is a power of two
@@ -162,7 +162,8 @@ mod tests {
                 transposer.streams = streams;
                 transposer.copy(plane, &source, &mut out);
                 for (place, value) in out.iter().enumerate() {
-                    let (row, column) = ((place + write - 1) / write, (place + write - 1) % write);
+                    let row = place.div_ceil(write);
+                    let column = (place + write - 1) % write;
                     let inside = row > 0 && column < columns;
                     let from = if inside { 2 + column * read + row - 1 } else { 0 };
                     assert_eq!(*value, number(from), "{rows} {columns} {place} {streams}");

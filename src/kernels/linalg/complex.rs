@@ -6,8 +6,8 @@
 //!   re im re im    re im re im                                −im  re
 //! ```
 //!
-//! `a` is what stands in memory, a number being two reals; `b` grows to twice its size, a part of it
-//! at a time.
+//! `a` is what stands in memory, a number being two reals; `b` grows to twice its size, a part of
+//! it at a time.
 
 use bytemuck::Pod;
 use ndarray::linalg::general_mat_mul;

@@ -25,7 +25,7 @@ pub(in crate::kernels) fn stream(from: &[u8], to: &mut [u8]) {
             for (to, from) in to.as_chunks_mut::<16>().0.iter_mut().zip(from.as_chunks::<16>().0) {
                 let place: *mut __m128i = to.as_mut_ptr().cast();
                 // SAFETY: every machine of this architecture has SSE2; the 16 bytes are borrowed as
-                // mutable, and aligned since a line begins with as many bytes split off as it takes.
+                // mutable, and aligned, for a line begins behind what alignment takes.
                 unsafe { _mm_stream_si128(place, bytemuck::cast(*from)) };
             }
         }
