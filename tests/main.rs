@@ -33,6 +33,7 @@ mod retiring;
 mod schemas;
 mod silences;
 mod simulate;
+mod stealing;
 mod support;
 mod sweep;
 mod tidy;

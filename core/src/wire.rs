@@ -119,6 +119,7 @@ impl Introductions {
             | I::TaskRetried { .. }
             | I::CancelledKeys { .. }
             | I::Stolen { .. }
+            | I::RestartWorker { .. }
             | I::Idle
             | I::SetTimer(_)
             | I::Warn(_) => {}
