@@ -334,6 +334,9 @@ impl Simulation {
                 break;
             }
         }
+        if !self.orders_are_done() {
+            text.push_str(&self.orders_left());
+        }
         text
     }
 }
