@@ -425,6 +425,9 @@ impl Simulation {
                 text.push_str(&told.join("\n    "));
             }
         }
+        if !self.orders_are_done() {
+            text.push_str(&self.orders_left());
+        }
         text
     }
 }

@@ -9,6 +9,7 @@ use crate::ids::{TaskId, WorkerId};
 use crate::rng::Rng;
 use crate::scheduler::{CloseTerms, Retirees, SchedulerEvent};
 use crate::time::Time;
+use crate::worker::State;
 
 /// Keeps the draws of orders apart from all others of a seed.
 const SALT: u64 = 0x0a55_e7e5_0f0a_44e2;
@@ -109,6 +110,28 @@ impl Simulation {
         let fetches = |core: &crate::worker::WorkerState| core.is_fetching();
         !self.scheduler.is_moving_data()
             && !self.lives().any(|life| life.state.as_ref().is_some_and(fetches))
+    }
+
+    /// What of the orders is left, for a run that is stuck.
+    pub(super) fn orders_left(&self) -> String {
+        let mut text = format!("\n  {}", self.scheduler.orders_left());
+        for life in self.lives() {
+            let Some(core) = life.state.as_ref().filter(|core| core.is_fetching()) else {
+                continue;
+            };
+            for index in 0..self.workload.graph.len() {
+                let task = TaskId::from_index(index);
+                if let Some(state @ (State::Fetch | State::Flight | State::Missing)) =
+                    core.state(task)
+                {
+                    let (worker, known) = (life.worker.0, self.scheduler.state_of(task));
+                    text.push_str(&format!(
+                        "\n  {index} is {state:?} on worker {worker}, {known:?}"
+                    ));
+                }
+            }
+        }
+        text
     }
 }
 

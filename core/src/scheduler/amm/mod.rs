@@ -193,6 +193,14 @@ impl SchedulerState {
             || amm.rebalance.is_some()
     }
 
+    /// Orders and copies that are under way, in words.
+    #[must_use]
+    pub fn orders_left(&self) -> String {
+        let amm = &self.amm;
+        let retiring: Vec<u32> = amm.retiring.keys().map(|worker| worker.0).collect();
+        format!("retiring {retiring:?}, moves {:?}, under way {:?}", amm.moves, amm.under_way)
+    }
+
     /// The books of the manager name only what is there.
     pub(super) fn check_amm(&self) -> Result<(), String> {
         let ensure = |holds: bool, what: &str| if holds { Ok(()) } else { Err(what.to_owned()) };
