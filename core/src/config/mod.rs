@@ -146,7 +146,8 @@ impl Default for Config {
             transfer_outgoing_count_limit: 10,
             transfer_throttle_floor_bytes: 10_000_000,
             write_backlog_bytes: 32 << 20,
-            busy_retry_ns: 5 * MILLISECOND_NS,
+            // Ten small results, all that a peer serves at once, take less at 1 GB/s.
+            busy_retry_ns: MILLISECOND_NS / 2,
             busy_retry_max_ns: SECOND_NS,
             find_missing_ns: SECOND_NS / 2,
             connect_timeout_ns: 30 * SECOND_NS,

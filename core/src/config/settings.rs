@@ -266,6 +266,18 @@ impl Config {
         Ok(())
     }
 
+    /// The settings that are not at their default, with their values.
+    #[must_use]
+    pub fn changed(&self) -> Vec<(String, String)> {
+        let default = Self::default();
+        let changed = NAMES.iter().filter_map(|setting| {
+            let value = self.value(setting.name).ok()?;
+            let same = default.value(setting.name).is_ok_and(|default| default == value);
+            (!same).then(|| (setting.name.to_owned(), value))
+        });
+        changed.collect()
+    }
+
     /// A value by name, in the form that `set` takes.
     ///
     /// # Errors
@@ -362,6 +374,7 @@ mod tests {
             assert_ne!(before, value, "{}", setting.name);
             config.set(setting.name, value).unwrap();
             assert_eq!(config.value(setting.name).unwrap(), value, "{}", setting.name);
+            assert_eq!(config.changed(), [(setting.name.to_owned(), value.to_owned())]);
             config.set(setting.name, &before).unwrap();
             assert_eq!(config, Config::default(), "{}", setting.name);
         }

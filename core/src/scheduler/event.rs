@@ -3,6 +3,7 @@
 use crate::graph::Graph;
 use crate::ids::{ClientId, RunId, TaskId, WorkerId};
 use crate::messages::{StateAtWorker, TaskError, TypeCode, WorkerRegistration, WorkerStatus};
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// A graph and what somebody wants of it.
@@ -21,7 +22,7 @@ pub struct GraphSubmission {
 }
 
 /// Workers that shall retire.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Retirees {
     /// These.
     Workers(Vec<WorkerId>),
@@ -32,7 +33,7 @@ pub enum Retirees {
 }
 
 /// Which workers the cluster can do without.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CloseTerms {
     /// Memory limits of those that stay are at least this many times all results together; none:
     /// 2 when no number is given.
@@ -48,14 +49,14 @@ pub struct CloseTerms {
 }
 
 /// An event of the scheduler core.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum SchedulerEvent {
     /// A client is there (the batch job itself is client 0).
     AddClient(ClientId),
     /// A client is gone: all its wishes end.
     RemoveClient(ClientId),
     /// update-graph
-    UpdateGraph(Box<GraphSubmission>),
+    UpdateGraph(#[serde(with = "crate::record::elsewhere")] Box<GraphSubmission>),
     /// client-desires-keys
     ClientDesiresKeys {
         /// Who.

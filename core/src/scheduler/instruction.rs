@@ -143,13 +143,6 @@ pub enum SchedulerInstruction {
         /// Why.
         reason: String,
     },
-    /// A worker has been paused for too long: end its process; its nanny starts another.
-    RestartWorker {
-        /// Which.
-        worker: WorkerId,
-        /// Why.
-        reason: String,
-    },
     /// A worker has retired: what it held is elsewhere, and it is no member any more. `CloseWorker`
     /// follows unless the order left its end to the driver.
     WorkerRetired {
@@ -163,6 +156,13 @@ pub enum SchedulerInstruction {
         /// Which.
         worker: WorkerId,
         /// Why it was to retire.
+        reason: String,
+    },
+    /// A worker has been paused for too long: end its process; its nanny starts another.
+    RestartWorker {
+        /// Which.
+        worker: WorkerId,
+        /// Why.
         reason: String,
     },
     /// key-in-memory, to a client that wants it.

@@ -122,8 +122,8 @@ impl SchedulerState {
     ) {
         let Some(record) = self.workers.remove(worker) else { return };
         self.forget_load(worker);
-        self.note_pause(worker, WorkerStatus::Running);
         self.amm.forget_worker(worker);
+        self.note_pause(worker, WorkerStatus::Running);
         self.total_compute_ns = self.total_compute_ns.saturating_sub(record.compute_ns);
         let rank = |state: &Self, task: TaskId| std::cmp::Reverse(state.tasks[task.index()].rank);
         let mut processing: Vec<TaskId> = record.processing.iter().map(|one| one.task).collect();
@@ -295,9 +295,9 @@ impl SchedulerState {
         } else {
             self.stopped.get_or_insert(self.now);
         }
-        let waits = [self.no_workers_due(), self.restart_due()];
-        let deadlines = waits.into_iter().chain([self.amm_deadline(), self.steal_due()]);
-        let Some(due) = deadlines.flatten().min() else { return };
+        let deadlines =
+            [self.no_workers_due(), self.amm_deadline(), self.steal_due(), self.restart_due()];
+        let Some(due) = deadlines.into_iter().flatten().min() else { return };
         if self.timer.is_none_or(|timer| due < timer) {
             self.timer = Some(due);
             out.instructions.push(SchedulerInstruction::SetTimer(due));
