@@ -14,11 +14,17 @@ use std::collections::VecDeque;
 pub(crate) struct Outgoing {
     sender: ChannelSender,
     backlog: VecDeque<Vec<u8>>,
+    hold_back: bool,
 }
 
 impl Outgoing {
     pub(crate) fn new(sender: ChannelSender) -> Self {
-        Self { sender, backlog: VecDeque::new() }
+        Self { sender, backlog: VecDeque::new(), hold_back: false }
+    }
+
+    /// While set, sending wakes nobody: `write_now` or `release` of the channel follows.
+    pub(crate) fn set_hold_back(&mut self, hold_back: bool) {
+        self.hold_back = hold_back;
     }
 
     /// Sends a message; true when the backlog has just begun: call `flush` after `drained`.
@@ -32,7 +38,12 @@ impl Outgoing {
             self.backlog.push_back(body);
             return false;
         }
-        match self.sender.push(encode) {
+        let pushed = if self.hold_back {
+            self.sender.push_held_back(encode)
+        } else {
+            self.sender.push(encode)
+        };
+        match pushed {
             Err(PushError::Full) => {
                 let mut body = Vec::new();
                 encode(&mut body);

@@ -29,6 +29,7 @@ mod npy_statistics;
 mod plugins;
 mod readme;
 mod schemas;
+mod silences;
 mod support;
 mod sweep;
 mod tidy;

@@ -1,10 +1,13 @@
-//! `make compare`: the same graphs in Dask, and the smallest task that pays (METG) beside MPI.
+//! `make compare`: the same graphs in Dask, the smallest task that pays (METG) beside MPI, and what
+//! a task costs as graphs grow.
 //!
 //! Every figure is a median of runs in turn, ours and theirs, with the machine in the heading. What
-//! is not here is named with what to install. It takes some minutes, so that `make bench`, which
-//! runs all benches, leaves it out: the word `run` starts it; words behind it choose graphs, or `metg`.
+//! is not here is named with what to install. It takes a quarter of an hour on two cores, so that
+//! `make bench`, which runs all benches, leaves it out: the word `run` starts it; words behind it
+//! choose graphs, `metg` or `growth`.
 #![expect(clippy::print_stdout, reason = "a bench prints its tables")]
 
+mod growth;
 mod metg;
 mod twins;
 
@@ -25,14 +28,18 @@ fn main() {
     let bench = Bench::new();
     println!("{}, {} cores", cpu(), bench.cores);
     twins::table(&bench, &chosen);
-    if chosen.is_empty() || chosen.iter().any(|word| word == "metg") {
+    let wants = |what: &str| chosen.is_empty() || chosen.iter().any(|word| word == what);
+    if wants("growth") {
+        growth::table(&bench);
+    }
+    if wants("metg") {
         metg::tables(&bench);
     }
     // The bench is over; a folder that stays is only untidy.
     let _removed = std::fs::remove_dir_all(&bench.folder);
 }
 
-/// What both comparisons share.
+/// What the comparisons share.
 struct Bench {
     /// For graphs, programs and results.
     folder: PathBuf,

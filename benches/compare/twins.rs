@@ -15,25 +15,25 @@ const ROUNDS: usize = 3;
 /// `distributed.scheduler.worker-saturation`: Dask's default, and without queuing.
 const SATURATIONS: [&str; 2] = ["1.1", "inf"];
 
-/// Families and sizes: some thousand tasks, which take Dask some seconds.
+/// Families and sizes: two or three thousand tasks, which take Dask some seconds.
 const GRAPHS: &[(&str, &[(Knob, u64)])] = &[
-    ("merge", &[(Knob::N, 5000)]),
-    ("tree", &[(Knob::Depth, 12)]),
-    ("numpy", &[(Knob::Size, 4000), (Knob::Chunks, 20)]),
+    ("merge", &[(Knob::N, 2500)]),
+    ("tree", &[(Knob::Depth, 11)]),
+    ("numpy", &[(Knob::Size, 3000), (Knob::Chunks, 30)]),
     ("bag", &[(Knob::Partitions, 30)]),
     ("groupby", &[(Knob::Partitions, 270)]),
     ("join", &[(Knob::Partitions, 24)]),
     ("xarray-25", &[]),
-    ("trivial", &[(Knob::Steps, 100)]),
-    ("no_comm", &[(Knob::Steps, 100)]),
-    ("stencil_1d", &[(Knob::Steps, 100)]),
-    ("fft_butterfly", &[(Knob::Steps, 100)]),
-    ("nearest", &[(Knob::Steps, 100)]),
-    ("spread", &[(Knob::Steps, 100)]),
-    ("random_nearest", &[(Knob::Steps, 100)]),
-    ("all_to_all", &[(Knob::Steps, 50)]),
-    ("dom", &[(Knob::Steps, 100)]),
-    ("tree_tb", &[(Knob::Steps, 100)]),
+    ("trivial", &[(Knob::Width, 50), (Knob::Steps, 50)]),
+    ("no_comm", &[(Knob::Width, 50), (Knob::Steps, 50)]),
+    ("stencil_1d", &[(Knob::Width, 50), (Knob::Steps, 50)]),
+    ("fft_butterfly", &[(Knob::Width, 50), (Knob::Steps, 50)]),
+    ("nearest", &[(Knob::Width, 50), (Knob::Steps, 50)]),
+    ("spread", &[(Knob::Width, 50), (Knob::Steps, 50)]),
+    ("random_nearest", &[(Knob::Width, 50), (Knob::Steps, 50)]),
+    ("all_to_all", &[(Knob::Width, 50), (Knob::Steps, 50)]),
+    ("dom", &[(Knob::Width, 50), (Knob::Steps, 50)]),
+    ("tree_tb", &[(Knob::Width, 50), (Knob::Steps, 50)]),
 ];
 
 /// One line for each graph, or for those that were chosen.

@@ -109,6 +109,38 @@ pub enum WorkerStatus {
     ClosingGracefully,
 }
 
+/// State of a task on a worker, in its answer to a steal-request (docs/states.md tells what each
+/// means).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum StateAtWorker {
+    /// Known, nothing held.
+    Released,
+    /// To be computed there, inputs missing.
+    Waiting,
+    /// Inputs there, waits for a slot.
+    Ready,
+    /// Inputs there, waits for slots, memory or resources.
+    Constrained,
+    /// On a thread.
+    Executing,
+    /// On a thread outside the pool.
+    LongRunning,
+    /// Wanted from a peer.
+    Fetch,
+    /// On its way from a peer.
+    Flight,
+    /// Wanted, no holder known.
+    Missing,
+    /// The result is there.
+    Memory,
+    /// Failed there.
+    Erred,
+    /// Released while something runs that cannot be stopped.
+    Cancelled,
+    /// Cancelled, then wanted in the other way.
+    Resumed,
+}
+
 /// What a worker says about itself when it registers.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct WorkerRegistration {
@@ -245,6 +277,13 @@ pub enum ToWorker {
     Close {
         /// Why, for the log.
         reason: String,
+    },
+    /// Give this task back, if it has not begun; answered by `StealResponse`.
+    StealRequest {
+        /// The task.
+        task: TaskId,
+        /// Of this request; comes back with the answer.
+        stimulus_id: u64,
     },
 }
 
@@ -419,6 +458,15 @@ pub enum ToScheduler {
     },
     /// Last message.
     Goodbye,
+    /// Answer to `StealRequest`: a task in waiting, ready or constrained was let go.
+    StealResponse {
+        /// The task.
+        task: TaskId,
+        /// That of the request.
+        stimulus_id: u64,
+        /// Its state when the request came; none: it is not known there.
+        state: Option<StateAtWorker>,
+    },
 }
 
 /// Nanny to scheduler, on its own connection.

@@ -107,6 +107,10 @@ impl Introductions {
             I::BadKeyAck { worker, task, peer } => {
                 send(*worker, ToWorker::BadKeyAck { task: *task, peer: *peer });
             }
+            I::StealRequest { worker, task, stimulus_id } => {
+                let (task, stimulus_id) = (*task, *stimulus_id);
+                send(*worker, ToWorker::StealRequest { task, stimulus_id });
+            }
             I::AcceptWorker { worker, heartbeat_ns } => {
                 let (worker, heartbeat_ns) = (*worker, *heartbeat_ns);
                 send(worker, ToWorker::Registered { worker, heartbeat_ns });
@@ -119,6 +123,7 @@ impl Introductions {
             | I::LostData { .. }
             | I::TaskRetried { .. }
             | I::CancelledKeys { .. }
+            | I::Stolen { .. }
             | I::Idle
             | I::SetTimer(_)
             | I::Warn(_) => {}
@@ -219,6 +224,9 @@ pub fn scheduler_event(worker: WorkerId, message: ToScheduler) -> Option<Schedul
         M::RequestRefreshWhoHas { tasks } => E::RequestRefreshWhoHas { worker, tasks },
         M::WorkerStatusChange { status } => E::WorkerStatusChange { worker, status },
         M::BadReplica { task, peer, why } => E::BadReplica { worker, task, peer, why },
+        M::StealResponse { task, stimulus_id, state } => {
+            E::StealResponse { worker, task, stimulus_id, state }
+        }
         M::Heartbeat(heartbeat) => E::Heartbeat {
             worker,
             worker_now_ns: heartbeat.now_ns,
@@ -251,6 +259,7 @@ pub fn worker_event(message: ToWorker, machine: &str) -> Option<WorkerEvent> {
         M::RefreshWhoHas { who_has } => E::RefreshWhoHas { who_has },
         M::RemoveWorker { worker } => E::RemoveWorker { worker },
         M::BadKeyAck { task, peer } => E::BadKeyAck { task, peer },
+        M::StealRequest { task, stimulus_id } => E::StealRequest { task, stimulus_id },
         M::Registered { .. }
         | M::DefineSpec { .. }
         | M::WriteOutput { .. }
@@ -280,6 +289,9 @@ pub fn message_of(instruction: WorkerInstruction) -> Option<ToScheduler> {
         I::RequestRefreshWhoHas { tasks } => M::RequestRefreshWhoHas { tasks },
         I::WorkerStatusChange { status } => M::WorkerStatusChange { status },
         I::BadReplica { task, peer, why } => M::BadReplica { task, peer, why },
+        I::StealResponse { task, stimulus_id, state } => {
+            M::StealResponse { task, stimulus_id, state }
+        }
         I::Execute { .. }
         | I::Cancel { .. }
         | I::GatherDep { .. }

@@ -2,16 +2,21 @@
 //!
 //! The worker core hands out at most as many runs as there are slots, so queues stay short (bounded
 //! by the number of threads). A thread whose own queue is empty takes from another node's: far
-//! memory is better than an idle core. An idle thread first looks for work for a short while, then sleeps:
-//! waking a halted core costs more than a small task. It never does so when the machine has fewer
-//! cores than the worker has threads.
+//! memory is better than an idle core. An idle thread first looks for work for a short while, then
+//! sleeps: waking a halted core costs more than a small task. It does so only while a core is left
+//! for the thread that brings the work, and a run that such a thread will find wakes no other.
+//! Of the sleepers the last is woken first: the same few serve a trickle of runs, and the first
+//! core is left to the scheduler, which launchers bind there.
 
 use super::{Outcome, Run, Surroundings, execute};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::thread::JoinHandle;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{JoinHandle, Thread};
 use std::time::{Duration, Instant};
+
+/// A look at the queue takes a microsecond: when it took this long, another thread ran here.
+const TAKEN_AWAY: Duration = Duration::from_micros(20);
 
 /// Where a thread sits.
 #[derive(Clone, Debug, Default)]
@@ -59,6 +64,10 @@ pub(crate) struct Pool {
 struct PoolShared {
     nodes: Vec<Node>,
     stopping: AtomicBool,
+    /// Threads that run or look for work.
+    awake: AtomicUsize,
+    /// How many may be awake so that a core stays free for the I/O thread.
+    most_awake: usize,
     options: PoolOptions,
     around: Surroundings,
 }
@@ -66,14 +75,20 @@ struct PoolShared {
 /// One NUMA node's queue.
 #[derive(Default)]
 struct Node {
-    queue: Mutex<VecDeque<Run>>,
+    queue: Mutex<Queue>,
     /// Runs in the queue, for a look without the lock.
     queued: AtomicUsize,
     /// Threads that look for work or sleep.
     idle: AtomicUsize,
-    /// Threads that sleep.
-    asleep: AtomicUsize,
-    wake: Condvar,
+}
+
+#[derive(Default)]
+struct Queue {
+    runs: VecDeque<Run>,
+    /// Threads that look at this queue until they find a run or leave under its lock.
+    looking: usize,
+    /// Threads that sleep until somebody takes them out of here.
+    asleep: BTreeMap<usize, Thread>,
 }
 
 impl Pool {
@@ -84,9 +99,12 @@ impl Pool {
     pub(crate) fn start(options: PoolOptions, around: Surroundings) -> std::io::Result<Self> {
         let nodes = options.seats.iter().map(|seat| seat.node + 1).max().unwrap_or(1);
         let count = options.seats.len();
+        let cpus: BTreeSet<u32> = options.seats.iter().flat_map(|seat| seat.cpus.clone()).collect();
         let shared = Arc::new(PoolShared {
             nodes: (0..nodes).map(|_| Node::default()).collect(),
             stopping: AtomicBool::new(false),
+            awake: AtomicUsize::new(count),
+            most_awake: cpus.len().saturating_sub(1),
             options,
             around,
         });
@@ -121,18 +139,19 @@ impl Submitter {
                 idle.saturating_sub(node.queued.load(Ordering::Relaxed))
             })
             .expect("a pool has at least one node");
-        let mut queue = node.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        queue.push_back(run);
-        node.queued.store(queue.len(), Ordering::SeqCst);
+        let mut queue = node.lock();
+        queue.runs.push_back(run);
+        node.queued.store(queue.runs.len(), Ordering::SeqCst);
+        let found = queue.looking >= queue.runs.len();
+        let sleeper = if found { None } else { queue.asleep.pop_last() };
         drop(queue);
-        // A thread counts itself as asleep before its last look at the queues, and this comes after
-        // the push: one of the two sees the other.
-        std::sync::atomic::fence(Ordering::SeqCst);
-        let sleeps = |node: &&Node| node.asleep.load(Ordering::SeqCst) > 0;
-        if let Some(other) = std::iter::once(node).chain(&self.shared.nodes).find(sleeps) {
-            // With its lock taken it is in its sleep, not on the way there.
-            drop(other.queue.lock().unwrap_or_else(PoisonError::into_inner));
-            other.wake.notify_one();
+        let woken = sleeper.or_else(|| {
+            // One that falls asleep after this has seen the run before.
+            let others = self.shared.nodes.iter().filter(|_| !found);
+            others.filter(|other| other.idle.load(Ordering::SeqCst) > 0).find_map(Node::sleeper)
+        });
+        if let Some((_, thread)) = woken {
+            thread.unpark();
         }
     }
 }
@@ -141,9 +160,10 @@ impl Drop for Pool {
     fn drop(&mut self) {
         self.shared.stopping.store(true, Ordering::Release);
         for node in &self.shared.nodes {
-            // Taking the lock orders the flag before any sleeper's last look.
-            drop(node.queue.lock().unwrap_or_else(PoisonError::into_inner));
-            node.wake.notify_all();
+            // One that falls asleep after this has seen the flag before.
+            while let Some((_, thread)) = node.sleeper() {
+                thread.unpark();
+            }
         }
         for thread in self.threads.drain(..) {
             // A thread that panicked has already been reported by the panic hook.
@@ -160,7 +180,7 @@ impl PoolShared {
         }
         let node = &self.nodes[seat.node];
         let mut next = None;
-        while let Some(run) = next.take().or_else(|| self.wait(node)) {
+        while let Some(run) = next.take().or_else(|| self.wait(node, index)) {
             (self.options.note)(number, Some(&run));
             let outcome = execute(run, &self.around, number);
             (self.options.note)(number, None);
@@ -169,61 +189,96 @@ impl PoolShared {
     }
 
     /// The next run, or none when the pool stops.
-    fn wait(&self, node: &Node) -> Option<Run> {
-        node.idle.fetch_add(1, Ordering::AcqRel);
-        let run = self.look(node).or_else(|| self.sleep(node));
-        node.idle.fetch_sub(1, Ordering::AcqRel);
+    fn wait(&self, node: &Node, index: usize) -> Option<Run> {
+        node.idle.fetch_add(1, Ordering::SeqCst);
+        let run = self.look(node).or_else(|| self.sleep(node, index));
+        node.idle.fetch_sub(1, Ordering::SeqCst);
         run
     }
 
-    /// Looks for work for a short while.
+    /// Looks for work for a short while, if a core is free for it.
     fn look(&self, node: &Node) -> Option<Run> {
-        if self.options.spin.is_zero() {
+        if self.options.spin.is_zero() || self.awake.load(Ordering::Relaxed) > self.most_awake {
             return None;
         }
-        let until = Instant::now() + self.options.spin;
-        while Instant::now() < until {
+        node.lock().looking += 1;
+        let begun = Instant::now();
+        let mut last = begun;
+        loop {
             for _ in 0..64 {
-                if let Some(run) = node.take() {
+                if node.queued.load(Ordering::Acquire) > 0
+                    && let Some(run) = node.found(false)
+                {
                     return Some(run);
                 }
                 std::hint::spin_loop();
             }
+            let now = Instant::now();
+            // Somebody else got this core meanwhile: it is not free.
+            let taken_away = now.duration_since(last) > TAKEN_AWAY;
+            if taken_away || now.duration_since(begun) > self.options.spin {
+                return node.found(true);
+            }
+            last = now;
         }
-        None
     }
 
     /// Takes a run of its own node, else of another one, else sleeps until there is one.
-    fn sleep(&self, node: &Node) -> Option<Run> {
+    fn sleep(&self, node: &Node, index: usize) -> Option<Run> {
         loop {
-            if self.stopping.load(Ordering::Acquire) {
+            if self.stopping.load(Ordering::SeqCst) {
                 return None;
             }
             let run = std::iter::once(node).chain(&self.nodes).find_map(Node::take);
             if run.is_some() {
                 return run;
             }
-            let queue = node.queue.lock().unwrap_or_else(PoisonError::into_inner);
-            node.asleep.fetch_add(1, Ordering::SeqCst);
-            std::sync::atomic::fence(Ordering::SeqCst);
+            node.lock().asleep.insert(index, std::thread::current());
             let work = self.nodes.iter().any(|node| node.queued.load(Ordering::SeqCst) > 0);
-            if !work && !self.stopping.load(Ordering::Acquire) {
-                drop(node.wake.wait(queue).unwrap_or_else(PoisonError::into_inner));
+            if work || self.stopping.load(Ordering::SeqCst) {
+                node.lock().asleep.remove(&index);
+                continue;
             }
-            node.asleep.fetch_sub(1, Ordering::SeqCst);
+            self.awake.fetch_sub(1, Ordering::Relaxed);
+            while node.lock().asleep.contains_key(&index) {
+                std::thread::park();
+            }
+            self.awake.fetch_add(1, Ordering::Relaxed);
         }
     }
 }
 
 impl Node {
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A thread that sleeps here, who is then to be woken.
+    fn sleeper(&self) -> Option<(usize, Thread)> {
+        self.lock().asleep.pop_last()
+    }
+
     /// The run that has waited longest. Looks at an empty queue without its lock.
     fn take(&self) -> Option<Run> {
-        if self.queued.load(Ordering::Acquire) == 0 {
+        if self.queued.load(Ordering::SeqCst) == 0 {
             return None;
         }
-        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        let run = queue.pop_front();
-        self.queued.store(queue.len(), Ordering::Release);
+        self.pop(&mut self.lock())
+    }
+
+    /// The same for a thread that looks for work; it then looks no more, nor if it `leaves`.
+    fn found(&self, leaves: bool) -> Option<Run> {
+        let mut queue = self.lock();
+        let run = self.pop(&mut queue);
+        if leaves || run.is_some() {
+            queue.looking -= 1;
+        }
+        run
+    }
+
+    fn pop(&self, queue: &mut Queue) -> Option<Run> {
+        let run = queue.runs.pop_front();
+        self.queued.store(queue.runs.len(), Ordering::SeqCst);
         run
     }
 }

@@ -12,7 +12,7 @@ use super::Context;
 use super::array::Output;
 use super::fault::Outcome;
 use super::params::{Read, Reader};
-use super::philox::block;
+use super::philox::{block, blocks};
 use super::promotion::{Kind, kind_of};
 use super::scalar::{Number, bounds};
 use super::table::{Entry, Inputs, entry, without_inputs};
@@ -133,30 +133,43 @@ impl Random {
         block([self.seed, 0], [number as u64, 0, 0, 0])
     }
 
-    fn fill_f64(&self, out: &mut [f64]) {
-        for (number, chunk) in out.chunks_mut(4).enumerate() {
-            let words = self.words(number);
-            let values = match self.distribution {
-                Distribution::Uniform { low, width } => words.map(|word| low + width * unit(word)),
-                Distribution::Normal | Distribution::Integers { .. } => normals(words),
-            };
+    /// Fills `out` with what `values` makes of the words of each block in turn.
+    #[inline(always)]
+    fn fill<T: Copy>(&self, out: &mut [T], values: impl Fn([u64; 4]) -> [T; 4]) {
+        let (pairs, rest) = out.as_chunks_mut::<8>();
+        for (number, pair) in (0_u64..).step_by(2).zip(&mut *pairs) {
+            let counters = [[number, 0, 0, 0], [number + 1, 0, 0, 0]];
+            let [first, second] = blocks([self.seed, 0], counters).map(&values);
+            pair[..4].copy_from_slice(&first);
+            pair[4..].copy_from_slice(&second);
+        }
+        let done = 2 * pairs.len();
+        for (number, chunk) in rest.chunks_mut(4).enumerate() {
+            let values = values(self.words(done + number));
             chunk.copy_from_slice(&values[..chunk.len()]);
         }
     }
 
+    fn fill_f64(&self, out: &mut [f64]) {
+        match self.distribution {
+            Distribution::Uniform { low, width } => {
+                self.fill(out, |words| words.map(|word| low + width * unit(word)));
+            }
+            Distribution::Normal | Distribution::Integers { .. } => self.fill(out, normals),
+        }
+    }
+
     fn fill_f32(&self, out: &mut [f32]) {
-        for (number, chunk) in out.chunks_mut(4).enumerate() {
-            let words = self.words(number);
-            let values = match self.distribution {
-                Distribution::Uniform { low, width } => words.map(|word| {
-                    let unit = (word >> 40) as f32 * (1.0 / 16_777_216.0);
-                    low as f32 + width as f32 * unit
-                }),
-                Distribution::Normal | Distribution::Integers { .. } => {
-                    normals(words).map(|value| value as f32)
-                }
-            };
-            chunk.copy_from_slice(&values[..chunk.len()]);
+        match self.distribution {
+            Distribution::Uniform { low, width } => {
+                let (low, width) = (low as f32, width as f32);
+                self.fill(out, |words| {
+                    words.map(|word| low + width * ((word >> 40) as f32 * (1.0 / 16_777_216.0)))
+                });
+            }
+            Distribution::Normal | Distribution::Integers { .. } => {
+                self.fill(out, |words| normals(words).map(|value| value as f32));
+            }
         }
     }
 

@@ -121,6 +121,15 @@ pub enum Event<'a> {
         /// How: `finished`, `erred` (the sender broke off or was busy) or `lost` (the receiver died).
         outcome: Outcome,
     },
+    /// A task went from one worker to another before it began.
+    Steal {
+        /// Its key.
+        key: &'a str,
+        /// Who had it.
+        from: &'a str,
+        /// Who has it now.
+        to: &'a str,
+    },
     /// The cluster, once a second.
     State {
         /// Its workers.

@@ -21,7 +21,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 /// How long an idle thread looks for work when every thread of the job's share has a core.
-const SPIN: Duration = Duration::from_micros(30);
+const SPIN: Duration = Duration::from_micros(100);
 
 /// Plays a worker until the scheduler or the supervisor ends it.
 pub(super) fn play(start: &Start, request: &Request, end: &ChildEnd) -> anyhow::Result<i32> {

@@ -285,10 +285,14 @@ impl Driver {
             | I::RefreshWhoHas { .. }
             | I::RemoveWorker { .. }
             | I::BadKeyAck { .. }
+            | I::StealRequest { .. }
             | I::RefuseWorker { .. }
             | I::CloseWorker { .. }
             | I::TaskRetried { .. }
             | I::CancelledKeys { .. } => {}
+            I::Stolen { task, victim, thief } => {
+                self.observer.steal(self.clock.now(), *task, *victim, *thief);
+            }
             I::Idle => reports.push((JOB, Report::Idle)),
             I::SetTimer(at) => self.timer = Some(*at),
             I::Warn(text) => tracing::warn!("{text}"),

@@ -174,6 +174,15 @@ impl Observer {
         }
     }
 
+    /// A task was stolen.
+    pub(super) fn steal(&mut self, now: Time, task: TaskId, from: WorkerId, to: WorkerId) {
+        let (Some(graph), true) = (self.graph.clone(), self.events.is_some()) else { return };
+        let name = |worker| self.names.get(&worker).cloned().unwrap_or_default();
+        let (from, to) = (name(from), name(to));
+        let event = Event::Steal { key: graph.key(task), from: &from, to: &to };
+        self.write(now.as_secs_f64(), &event);
+    }
+
     /// A transfer began or ended at `to`.
     pub(super) fn transfer(&mut self, to: &Link, receiver: WorkerId, report: TransferReport) {
         let outcome = match report.outcome {

@@ -50,6 +50,7 @@ impl Driver {
             | M::ReleaseWorkerData { .. }
             | M::RequestRefreshWhoHas { .. }
             | M::WorkerStatusChange { .. }
+            | M::StealResponse { .. }
             | M::BadReplica { .. } => self.pass_on(worker, message),
             M::Heartbeat(heartbeat) => self.on_heartbeat(worker, *heartbeat),
             M::Transferred(transfer) => {

@@ -171,7 +171,7 @@ impl Worker {
         let fetcher = Fetcher::new(&endpoint, &setup.store, setup.seats.len());
         let (clock, reports_transfers) = (setup.clock, setup.reports_transfers);
         let mut warnings = setup.warnings.take();
-        let pool = start_pool(setup, &shared).map_err(refused)?;
+        let pool = start_pool(setup, &shared, sender.clone()).map_err(refused)?;
         shared.with(|shell| {
             shell.set_submitter(Some(pool.submitter()));
             shell.on_messages(rest.into_iter());
@@ -271,7 +271,11 @@ fn shell(
     Shell::new(state, setup.clock, sender, commands, around)
 }
 
-fn start_pool(setup: WorkerSetup, shared: &Arc<Shared>) -> std::io::Result<Pool> {
+fn start_pool(
+    setup: WorkerSetup,
+    shared: &Arc<Shared>,
+    sender: ChannelSender,
+) -> std::io::Result<Pool> {
     let around = Surroundings {
         store: setup.store,
         rank: i64::from(setup.registration.rank),
@@ -284,7 +288,12 @@ fn start_pool(setup: WorkerSetup, shared: &Arc<Shared>) -> std::io::Result<Pool>
         spin: setup.spin,
         bind: setup.bind,
         note: setup.note,
-        report: Box::new(move |outcome| shared.with(|shell| shell.on_outcome(outcome)).flatten()),
+        report: Box::new(move |outcome| {
+            let next = shared.with(|shell| shell.on_outcome(outcome)).flatten();
+            // A thread that goes on leaves the writing to the I/O thread, which batches.
+            if next.is_some() { sender.release() } else { sender.write_now() }
+            next
+        }),
     };
     Pool::start(options, around)
 }

@@ -263,7 +263,8 @@ impl Shell {
         }
     }
 
-    /// A run ended on a thread: gives it the run to do next, when there is one.
+    /// A run ended on a thread: gives it the run to do next, when there is one. What it sends is
+    /// held back: `write_now` or `release` of the channel follows once the lock is open.
     pub(super) fn on_outcome(&mut self, outcome: Outcome) -> Option<Run> {
         // Without threads the worker has ended: nobody waits for the result, nothing new begins.
         self.submitter.as_ref()?;
@@ -293,7 +294,9 @@ impl Shell {
                 stop_ns,
             },
         };
+        self.outgoing.set_hold_back(true);
         self.handle(event);
+        self.outgoing.set_hold_back(false);
         let next = if self.runs.is_empty() { None } else { Some(self.runs.remove(0)) };
         self.hand_out();
         drop(activity);

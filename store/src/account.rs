@@ -1,7 +1,8 @@
 //! The byte counters: exact, written by the owner of each event, read by anyone without a lock.
 //!
-//! `committed` is what the limit is tested against: the bytes of living objects plus the capacity
-//! of warm free buffers. It is only ever raised by `commit`, which tests the limit in the same
+//! `committed` is what the limit is tested against: the bytes of living objects plus the touched
+//! bytes of warm free buffers (of the longest object that lived in each: no page behind was ever
+//! used). It is only ever raised by `commit`, which tests the limit in the same
 //! step, so `committed ≤ limit` holds at every instant.
 
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
@@ -36,7 +37,7 @@ pub struct Usage {
     pub pinned_bytes: u64,
     /// Room inside buffers beyond the bytes asked for.
     pub fragmentation_bytes: u64,
-    /// Freed memory kept for the next reservation.
+    /// Freed memory kept for the next reservation: the bytes of it that were in use.
     pub warm_free_bytes: u64,
     /// All memory of the store: used, fragmentation and warm.
     pub capacity_bytes: u64,
@@ -84,13 +85,13 @@ impl Account {
     }
 
     /// A freed buffer is kept. The difference to what its object had committed must be committed.
-    pub(crate) fn warmed(&self, capacity: u64) {
-        self.warm_free.fetch_add(capacity, SeqCst);
+    pub(crate) fn warmed(&self, touched: u64) {
+        self.warm_free.fetch_add(touched, SeqCst);
     }
 
     /// A warm buffer is used again or given up.
-    pub(crate) fn cooled(&self, capacity: u64) {
-        self.warm_free.fetch_sub(capacity, SeqCst);
+    pub(crate) fn cooled(&self, touched: u64) {
+        self.warm_free.fetch_sub(touched, SeqCst);
     }
 
     pub(crate) fn sealed(&self, nbytes: u64) {

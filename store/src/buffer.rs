@@ -61,6 +61,8 @@ enum Origin {
 pub(crate) struct Buffer {
     start: NonNull<u8>,
     capacity: usize,
+    /// Bytes of the longest object that lived here: the pages behind them are there.
+    touched: u64,
     origin: Origin,
 }
 
@@ -79,7 +81,7 @@ impl Buffer {
     pub(crate) fn allocate(capacity: usize, placement: &Placement) -> Option<Self> {
         if capacity == 0 {
             let start = NonNull::from(&NOTHING.0).cast();
-            return Some(Self { start, capacity, origin: Origin::Empty });
+            return Some(Self { start, capacity, touched: 0, origin: Origin::Empty });
         }
         if capacity >= MAPPED_FROM {
             return Self::map(capacity, placement);
@@ -87,7 +89,7 @@ impl Buffer {
         let layout = Layout::from_size_align(capacity, ALIGNMENT).ok()?;
         // SAFETY: the layout's size is not zero.
         let start = NonNull::new(unsafe { alloc_zeroed(layout) })?;
-        Some(Self { start, capacity, origin: Origin::Heap(layout) })
+        Some(Self { start, capacity, touched: 0, origin: Origin::Heap(layout) })
     }
 
     fn map(capacity: usize, placement: &Placement) -> Option<Self> {
@@ -102,17 +104,18 @@ impl Buffer {
         let end = unsafe { start.add(capacity) };
         unmap(whole, before);
         unmap(end, slack - before);
-        let buffer = Self { start: NonNull::new(start)?, capacity, origin: Origin::Mapping };
+        let start = NonNull::new(start)?;
+        let buffer = Self { start, capacity, touched: 0, origin: Origin::Mapping };
         if huge {
             // SAFETY: the range is exactly our mapping; advice changes no contents. A refusal
             // (kernels without huge pages) only costs speed, so its result is not looked at.
-            unsafe { libc::madvise(start.cast(), capacity, libc::MADV_HUGEPAGE) };
+            unsafe { libc::madvise(start.as_ptr().cast(), capacity, libc::MADV_HUGEPAGE) };
         }
         // A worker forks for each program that a task runs: without this the fork copies page tables
         // as long as its results, and every page is copied when it is written to before the exec.
         // SAFETY: the range is exactly our mapping; a child that does not have it never uses it,
         // since it only executes another program. A refusal costs time and nothing else.
-        unsafe { libc::madvise(start.cast(), capacity, libc::MADV_DONTFORK) };
+        unsafe { libc::madvise(start.as_ptr().cast(), capacity, libc::MADV_DONTFORK) };
         buffer.bind(placement);
         Some(buffer)
     }
@@ -150,6 +153,16 @@ impl Buffer {
     /// Bytes that it can hold.
     pub(crate) fn capacity(&self) -> usize {
         self.capacity
+    }
+
+    /// An object of `nbytes` has lived here.
+    pub(crate) fn touch(&mut self, nbytes: u64) {
+        self.touched = self.touched.max(nbytes);
+    }
+
+    /// Bytes of the longest object that lived here.
+    pub(crate) fn touched(&self) -> u64 {
+        self.touched
     }
 
     /// The first `len` bytes, as many as there are.

@@ -175,15 +175,16 @@ impl Shared {
         self.serve();
     }
 
-    fn keep_warm(&self, buffer: Buffer, nbytes: u64) -> Result<(), Buffer> {
-        let capacity = buffer.capacity() as u64;
+    fn keep_warm(&self, mut buffer: Buffer, nbytes: u64) -> Result<(), Buffer> {
+        buffer.touch(nbytes);
+        let touched = buffer.touched();
         let account = &self.account;
         let mut room = self.lock();
-        let warm = account.warm_free_bytes().saturating_add(capacity);
-        if warm > account.warm_allowance(0) || !account.commit(capacity.saturating_sub(nbytes)) {
+        let warm = account.warm_free_bytes().saturating_add(touched);
+        if warm > account.warm_allowance(0) || !account.commit(touched - nbytes) {
             return Err(buffer);
         }
-        account.warmed(capacity);
+        account.warmed(touched);
         room.warm.keep(buffer);
         Ok(())
     }
@@ -274,9 +275,10 @@ impl Room {
             let buffer = self.warm.take(*nbytes);
             match &buffer {
                 Some(warm) => {
-                    let capacity = warm.capacity() as u64;
-                    account.cooled(capacity);
-                    account.uncommit(capacity.saturating_sub(*nbytes));
+                    let touched = warm.touched();
+                    account.cooled(touched);
+                    account.uncommit(touched.saturating_sub(*nbytes));
+                    fresh = fresh.saturating_add(nbytes.saturating_sub(touched));
                 }
                 None => fresh = fresh.saturating_add(*nbytes),
             }
@@ -299,12 +301,12 @@ impl Room {
     fn put_back(&mut self, account: &Account, grant: Grant, sizes: &[u64], after: &mut After) {
         for (buffer, nbytes) in grant.into_iter().zip(sizes) {
             let Some(buffer) = buffer else { continue };
-            let capacity = buffer.capacity() as u64;
-            if account.commit(capacity.saturating_sub(*nbytes)) {
-                account.warmed(capacity);
+            let touched = buffer.touched();
+            if account.commit(touched.saturating_sub(*nbytes)) {
+                account.warmed(touched);
                 self.warm.keep(buffer);
             } else {
-                account.uncommit(*nbytes);
+                account.uncommit(touched.min(*nbytes));
                 after.evicted.push(buffer);
             }
         }
@@ -376,8 +378,7 @@ impl Room {
 }
 
 fn give_up(account: &Account, buffer: Buffer, after: &mut After) {
-    let capacity = buffer.capacity() as u64;
-    account.cooled(capacity);
-    account.uncommit(capacity);
+    account.cooled(buffer.touched());
+    account.uncommit(buffer.touched());
     after.evicted.push(buffer);
 }

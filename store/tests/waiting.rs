@@ -189,6 +189,57 @@ fn warm_memory_never_raises_the_high_water_mark() {
     assert!(resident("VmRSS") < before + store.usage().peak_used_bytes + (64 << 20));
 }
 
+/// Minor page faults of the calling thread so far.
+fn page_faults() -> u64 {
+    let stat = std::fs::read_to_string("/proc/thread-self/stat").unwrap();
+    // The name may hold blanks; after it come state, five numbers and flags.
+    stat.rsplit_once(')').unwrap().1.split_whitespace().nth(7).unwrap().parse().unwrap()
+}
+
+#[test]
+fn flat_use_of_a_size_that_its_class_rounds_up_stays_warm() {
+    // A million doubles; the class has 8 MiB.
+    let nbytes = 8_000_000;
+    let store = Store::new(0);
+    let mut alive: std::collections::VecDeque<Writing> =
+        (0..4).map(|_| store.reserve(nbytes, 0).unwrap()).collect();
+    for block in &mut alive {
+        block.bytes_mut().fill(1);
+    }
+    let before = page_faults();
+    for _ in 0..100 {
+        drop(alive.pop_front());
+        assert_eq!(store.usage().warm_free_bytes, nbytes);
+        let mut block = store.reserve(nbytes, 0).unwrap();
+        assert_eq!(store.usage().warm_free_bytes, 0);
+        block.bytes_mut().fill(2);
+        alive.push_back(block);
+    }
+    assert_eq!(store.usage().peak_used_bytes, 4 * nbytes);
+    // Fresh blocks cost 400 faults with huge pages and 195,400 without.
+    assert!(page_faults() - before < 100, "{}", page_faults() - before);
+}
+
+#[test]
+fn a_longer_object_in_a_warm_buffer_pays_for_its_new_pages_only() {
+    let (short, long) = (7_400_000, 8_000_000);
+    let store = Store::new(2 * long);
+    let other = store.reserve(long, 0).unwrap();
+    drop(store.reserve(short, 0).unwrap());
+    assert_eq!(store.usage().warm_free_bytes, short);
+    // Both lie in one class; only 600,000 bytes of the limit are left.
+    let held = store.reserve(long, 0).unwrap();
+    assert_eq!(store.usage().warm_free_bytes, 0);
+    assert_eq!(store.usage().used_bytes, 2 * long);
+    drop(other);
+    // Now it counts as long; a short one in it leaves the rest of it to others.
+    assert_eq!(store.usage().warm_free_bytes, long);
+    let short_one = store.reserve(short, 0).unwrap();
+    assert_eq!(store.reserve(long - short, 0).unwrap().nbytes(), 600_000);
+    drop((held, short_one));
+    assert!(store.usage().warm_free_bytes <= long);
+}
+
 #[test]
 fn several_at_once_are_all_or_nothing() {
     let store = Store::with_patience(1000, IMPATIENT);

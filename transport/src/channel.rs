@@ -1,8 +1,8 @@
 //! Channels: ordered, reliable control messages between two proven peers.
 //!
 //! ```text
-//! ChannelSender ─push→ outbox ─writer task→ socket ─→ ChannelReceiver ─recv→ Batch of bodies
-//!                        └──────────── within a process ────────────┘
+//! ChannelSender ─push→ outbox ─writer task or write_now→ socket ─→ ChannelReceiver ─recv→ Batch
+//!                        └─────────────── within a process ────────────────┘
 //! ```
 //!
 //! A message arrives once and in order or the channel fails. The receiver answers pings and asks a
@@ -16,7 +16,7 @@ use crate::outbox::{Outbox, PushError, Taken};
 use bytes::{Buf, Bytes, BytesMut};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::time::{Instant, timeout, timeout_at};
@@ -44,6 +44,8 @@ impl Channel {
     ) -> Self {
         let (read, write) = stream.into_split();
         let outbox = Arc::new(Outbox::new(tokens.ours));
+        let write = Arc::new(write);
+        outbox.set_socket(write.clone());
         let writer = write_all(outbox.clone(), write, endpoint.clone(), Path::Tcp);
         drop(tokio::spawn(writer));
         let source = Source::Tcp(read);
@@ -80,7 +82,7 @@ impl Channel {
             peer: peer.clone(),
             endpoint,
         };
-        let last = Arc::new(LastSender { outbox });
+        let last = Arc::new(LastSender { outbox, endpoint: receiver.endpoint.clone() });
         let sender = ChannelSender { last, path, peer: peer.clone() };
         Self { peer, sender, receiver }
     }
@@ -110,6 +112,7 @@ pub struct ChannelSender {
 #[derive(Debug)]
 struct LastSender {
     outbox: Arc<Outbox>,
+    endpoint: Endpoint,
 }
 
 impl Drop for LastSender {
@@ -125,7 +128,34 @@ impl ChannelSender {
     /// # Errors
     /// `Full`, `TooLong`, `Closed`; in each case nothing was queued.
     pub fn push(&self, encode: impl FnOnce(&mut Vec<u8>)) -> Result<(), PushError> {
-        self.last.outbox.push(encode)
+        self.last.outbox.push(encode, false)
+    }
+
+    /// As `push`, but does not wake the writer: the caller follows with `write_now` or `release`,
+    /// without waiting for anything before.
+    ///
+    /// # Errors
+    /// As those of `push`.
+    pub fn push_held_back(&self, encode: impl FnOnce(&mut Vec<u8>)) -> Result<(), PushError> {
+        self.last.outbox.push(encode, true)
+    }
+
+    /// Wakes the writer for what was held back.
+    pub fn release(&self) {
+        self.last.outbox.release();
+    }
+
+    /// Writes what is queued from the calling thread, as far as that is possible without waiting;
+    /// the writer does the rest. For a thread that goes idle: waking the writer, on another core,
+    /// costs more than the write.
+    pub fn write_now(&self) {
+        match self.path {
+            Path::Tcp => {
+                let written = self.last.outbox.write_now();
+                self.last.endpoint.counters().control_sent(self.path, written);
+            }
+            Path::Inproc => self.release(),
+        }
     }
 
     /// Bytes that wait or are being written.
@@ -407,7 +437,7 @@ fn split_body(batch: &[u8]) -> Option<(&[u8], &[u8])> {
 /// The writer task: takes everything there is, writes it, repeats.
 async fn write_all(
     outbox: Arc<Outbox>,
-    mut socket: OwnedWriteHalf,
+    socket: Arc<OwnedWriteHalf>,
     endpoint: Endpoint,
     path: Path,
 ) {
@@ -420,7 +450,7 @@ async fn write_all(
                 let broken = outbox.until(|outbox| outbox.broken().is_some());
                 let written = tokio::select! {
                     biased;
-                    written = write_frames(&mut socket, &frames, limit) => written,
+                    written = write_frames(&socket, &frames, limit) => written,
                     () = broken => return,
                 };
                 if let Err(kind) = written {
@@ -432,8 +462,9 @@ async fn write_all(
             }
             Taken::Nothing => outbox.ready.notified().await,
             Taken::End => {
-                // The peer may be gone already; then there is nobody left to tell.
-                drop(socket.shutdown().await);
+                // The last owner's drop sends the end of the stream.
+                outbox.drop_socket();
+                drop(socket);
                 outbox.finish();
                 return;
             }
@@ -443,16 +474,18 @@ async fn write_all(
 }
 
 async fn write_frames(
-    socket: &mut OwnedWriteHalf,
+    socket: &OwnedWriteHalf,
     mut frames: &[u8],
     limit: Duration,
 ) -> Result<(), ErrorKind> {
     while !frames.is_empty() {
-        match timeout(limit, socket.write(frames)).await {
-            Err(_) => return Err(ErrorKind::Timeout),
-            Ok(Ok(0)) => return Err(ErrorKind::PeerDied),
-            Ok(Ok(written)) => frames = &frames[written..],
-            Ok(Err(error)) => return Err(error.into()),
+        match socket.try_write(frames) {
+            Ok(0) => return Err(ErrorKind::PeerDied),
+            Ok(written) => frames = &frames[written..],
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                timeout(limit, socket.writable()).await.map_err(|_| ErrorKind::Timeout)??;
+            }
+            Err(error) => return Err(error.into()),
         }
     }
     Ok(())

@@ -2,11 +2,13 @@
 //!
 //! Batching needs no timer: whoever writes takes everything that is there, and while that write is
 //! under way the next batch grows. A push costs a short lock and a copy; it wakes the writer only
-//! when there was nothing before. The byte budget counts what waits and what is being written.
+//! when there was nothing before. A thread that goes idle after its push holds the wake-up back and
+//! writes by itself. The byte budget counts what waits and what is being written.
 
 use crate::error::ErrorKind;
 use crate::frame::{self, HEADER_LEN, Kind, MAX_MESSAGE, Token};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::net::tcp::OwnedWriteHalf;
 use tokio::sync::Notify;
 
 /// A frame is closed when its bodies reach this many bytes …
@@ -61,7 +63,11 @@ pub(crate) struct Outbox {
 
 #[derive(Debug, Default)]
 struct State {
+    /// For writes outside the writer task; none within a process, and when nothing more is sent.
+    socket: Option<Arc<OwnedWriteHalf>>,
     pending: Vec<u8>,
+    /// The writer was not told of what is pending.
+    held_back: bool,
     /// Where the open frame's header will stand.
     frame: Option<usize>,
     frame_bodies: usize,
@@ -79,6 +85,11 @@ impl Outbox {
         Self { token, state: Mutex::default(), ready, changed }
     }
 
+    /// Lets `write_now` write to this socket.
+    pub(crate) fn set_socket(&self, socket: Arc<OwnedWriteHalf>) {
+        self.lock().socket = Some(socket);
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(start) = state.half_written.take() {
@@ -87,8 +98,13 @@ impl Outbox {
         state
     }
 
-    /// Queues one body, encoded in place by `encode`, which appends.
-    pub(crate) fn push(&self, encode: impl FnOnce(&mut Vec<u8>)) -> Result<(), PushError> {
+    /// Queues one body, encoded in place by `encode`, which appends. With `hold_back` the writer
+    /// hears of it from the `write_now` or `release` that must follow, or from another's push.
+    pub(crate) fn push(
+        &self,
+        encode: impl FnOnce(&mut Vec<u8>),
+        hold_back: bool,
+    ) -> Result<(), PushError> {
         let mut state = self.lock();
         if state.ending || state.broken.is_some() {
             return Err(PushError::Closed);
@@ -96,7 +112,7 @@ impl Outbox {
         if state.pending.len() + state.in_flight >= CHANNEL_BUDGET {
             return Err(PushError::Full);
         }
-        let was_empty = state.pending.is_empty();
+        let (was_empty, held_back) = (state.pending.is_empty(), state.held_back);
         let opened = state.frame.is_none();
         if opened {
             state.open_frame();
@@ -121,11 +137,44 @@ impl Outbox {
         if state.frame_bodies == FRAME_BODIES || state.frame_len() >= FRAME_BYTES {
             state.close_frame(&self.token);
         }
+        state.held_back = hold_back && (was_empty || state.held_back);
+        let tell = !hold_back && (was_empty || held_back);
         drop(state);
-        if was_empty {
+        if tell {
             self.ready.notify_one();
         }
         Ok(())
+    }
+
+    /// Tells the writer of what was held back.
+    pub(crate) fn release(&self) {
+        if std::mem::take(&mut self.lock().held_back) {
+            self.ready.notify_one();
+        }
+    }
+
+    /// Writes what is pending as far as the socket takes it at once; the rest is the writer's, as is
+    /// everything while it is writing. Gives the bytes that were written.
+    pub(crate) fn write_now(&self) -> usize {
+        let mut state = self.lock();
+        state.held_back = false;
+        if state.pending.is_empty() || state.in_flight > 0 || state.broken.is_some() {
+            return 0;
+        }
+        state.close_frame(&self.token);
+        // An error comes up again in the writer, which ends the channel with it.
+        let socket = state.socket.as_deref();
+        let written = socket.and_then(|socket| socket.try_write(&state.pending).ok()).unwrap_or(0);
+        state.pending.drain(..written);
+        let rest = !state.pending.is_empty();
+        drop(state);
+        if rest {
+            self.ready.notify_one();
+        }
+        if written > 0 {
+            self.changed.notify_waiters();
+        }
+        written
     }
 
     /// Queues a frame without a body; not counted against the budget.
@@ -186,12 +235,18 @@ impl Outbox {
         let mut state = self.lock();
         if state.broken.is_none() {
             state.broken = Some(kind);
+            state.socket = None;
             state.pending = Vec::new();
             state.frame = None;
         }
         drop(state);
         self.ready.notify_one();
         self.changed.notify_waiters();
+    }
+
+    /// Ends the writing direction of the socket, once its writer has dropped it as well.
+    pub(crate) fn drop_socket(&self) {
+        self.lock().socket = None;
     }
 
     pub(crate) fn queued_bytes(&self) -> usize {

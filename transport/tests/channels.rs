@@ -69,6 +69,83 @@ fn order_and_integrity_in_both_directions_at_once() {
     }
 }
 
+/// A sender on another thread than the writer's: held back, written at once, released and pushed in
+/// turn, in order whatever the writer does meanwhile.
+#[test]
+fn what_is_held_back_keeps_its_place_and_arrives() {
+    for over in BOTH {
+        run(async {
+            let (one, two) = pair(over).await;
+            let (sender, _keeps) = one.split();
+            let (_keep, mut receiver) = two.split();
+            let count = 20_000_u32;
+            let pushing = std::thread::spawn(move || {
+                let mut chance = Chance(7);
+                for number in 0..count {
+                    let body = move |buffer: &mut Vec<u8>| {
+                        buffer.extend_from_slice(&number.to_le_bytes());
+                        // Now and then more than the socket takes at once.
+                        buffer.resize(buffer.len() + if number % 1000 == 0 { 400_000 } else { 3 }, 7);
+                    };
+                    let way = chance.below(4);
+                    let push = || match way {
+                        0 => sender.push(body),
+                        _ => sender.push_held_back(body),
+                    };
+                    while push() == Err(PushError::Full) {
+                        std::thread::yield_now();
+                    }
+                    match way {
+                        0 | 1 => {}
+                        2 => sender.release(),
+                        _ => sender.write_now(),
+                    }
+                }
+                sender.write_now();
+                sender
+            });
+            let mut seen = 0;
+            while seen < count {
+                let batch = receiver.recv().await.unwrap().expect("not closed");
+                for body in batch.iter() {
+                    assert_eq!(body[..4], seen.to_le_bytes(), "{over:?}");
+                    seen += 1;
+                }
+            }
+            drop(pushing.join().unwrap());
+        });
+    }
+}
+
+#[test]
+fn what_is_held_back_waits_for_its_release() {
+    for over in BOTH {
+        run(async {
+            let (one, two) = pair(over).await;
+            let (sender, _keeps) = one.split();
+            let (_keep, mut receiver) = two.split();
+            let sends = |way: &dyn Fn(&ChannelSender)| {
+                sender.push_held_back(|body| body.push(1)).unwrap();
+                way(&sender);
+            };
+            let ways: [&dyn Fn(&ChannelSender); 3] = [
+                &ChannelSender::write_now,
+                &ChannelSender::release,
+                &|sender| sender.push(|body| body.push(2)).unwrap(),
+            ];
+            for (number, way) in ways.into_iter().enumerate() {
+                sends(way);
+                let batch = receiver.recv().await.unwrap().expect("not closed");
+                let bodies: Vec<&[u8]> = batch.iter().collect();
+                let expected: &[&[u8]] = if number == 2 { &[&[1], &[2]] } else { &[&[1]] };
+                assert_eq!(bodies, expected, "{over:?}");
+            }
+            sender.close().await.unwrap();
+            assert!(receiver.recv().await.unwrap().is_none());
+        });
+    }
+}
+
 #[test]
 fn the_longest_message_passes_and_one_byte_more_is_refused() {
     for over in BOTH {

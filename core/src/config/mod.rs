@@ -38,6 +38,12 @@ pub struct Config {
     pub default_retries: u32,
     /// Round trip to a worker and back until measured.
     pub round_trip_ns: u64,
+    /// Tasks that wait on one worker go to another that has nothing to do.
+    pub work_stealing: bool,
+    /// How often the loads of all workers are compared.
+    pub work_stealing_interval_ns: u64,
+    /// The least time that a steal is reckoned with, however short the round trip.
+    pub work_stealing_latency_ns: u64,
     /// Fraction of the memory limit for incoming transfers.
     pub memory_transfer: f64,
     /// Fraction of the memory limit (rss) at which a worker pauses.
@@ -86,6 +92,9 @@ impl Default for Config {
             max_reschedules: 1000,
             default_retries: 0,
             round_trip_ns: 200_000,
+            work_stealing: true,
+            work_stealing_interval_ns: 100 * MILLISECOND_NS,
+            work_stealing_latency_ns: MILLISECOND_NS,
             memory_transfer: 0.10,
             memory_pause: 0.80,
             memory_terminate: 0.95,

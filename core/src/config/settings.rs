@@ -149,6 +149,12 @@ settings! {
         "Assumed duration of a task whose prefix never ran."
     "scheduler.validate" Switch Switch validate
         "Checks every invariant of both state machines after every event."
+    "scheduler.work-stealing" Switch Switch work_stealing
+        "Tasks that wait on one worker go to another that has nothing to do."
+    "scheduler.work-stealing-interval" Duration Duration work_stealing_interval_ns
+        "How often the loads of all workers are compared, beside each time that one is idle."
+    "scheduler.work-stealing-latency" Duration Duration work_stealing_latency_ns
+        "The least time that moving a task is reckoned with, however short the round trip."
     "scheduler.worker-saturation" Ratio Ratio worker_saturation
         "Slots per thread that root-ish tasks may fill on a worker; inf turns queuing off."
     "scheduler.worker-ttl" Duration Duration worker_ttl_ns
@@ -294,15 +300,24 @@ mod tests {
             Unit::Duration => "123ms",
             Unit::Ratio => "inf",
             Unit::Fraction => "0.25",
-            Unit::Switch => "true",
+            Unit::Switch => unreachable!("switches are turned"),
             Unit::Durations => "load=2s,sum=10ms",
+        }
+    }
+
+    /// A value other than the default of a setting.
+    fn changed(setting: &Setting) -> &'static str {
+        match (setting.unit, Config::default().value(setting.name).unwrap().as_str()) {
+            (Unit::Switch, "true") => "false",
+            (Unit::Switch, _) => "true",
+            (unit, _) => other(unit),
         }
     }
 
     #[test]
     fn every_entry_round_trips() {
         for setting in NAMES {
-            let value = other(setting.unit);
+            let value = changed(setting);
             let mut config = Config::default();
             let before = config.value(setting.name).unwrap();
             assert_ne!(before, value, "{}", setting.name);
@@ -317,7 +332,7 @@ mod tests {
     fn each_entry_has_its_own_field_and_name() {
         for setting in NAMES {
             let mut config = Config::default();
-            config.set(setting.name, other(setting.unit)).unwrap();
+            config.set(setting.name, changed(setting)).unwrap();
             let changed: Vec<_> = NAMES
                 .iter()
                 .filter(|it| config.value(it.name) != Config::default().value(it.name))

@@ -76,6 +76,32 @@ impl Emptiest {
         self.workers.get(leaf_of(self.least)).copied()
     }
 
+    /// Adds the workers with less than a load to a list, in no order, until it has `most`.
+    pub(super) fn below(&self, load: u32, most: usize, found: &mut Vec<WorkerId>) {
+        let top = self.levels.len() - 1;
+        self.below_node(top, 0, entry(load, 0), most, found);
+    }
+
+    /// The same in the part of the tree under a node.
+    fn below_node(
+        &self,
+        level: usize,
+        node: usize,
+        limit: u64,
+        most: usize,
+        found: &mut Vec<WorkerId>,
+    ) {
+        for (child, least) in self.levels[level][node].0.iter().enumerate() {
+            if *least >= limit || found.len() >= most {
+                continue;
+            }
+            match level.checked_sub(1) {
+                Some(below) => self.below_node(below, node * ARITY + child, limit, most, found),
+                None => found.push(self.workers[leaf_of(*least)]),
+            }
+        }
+    }
+
     pub(super) fn contains(&self, worker: WorkerId) -> bool {
         self.leaves.get(worker.index()).is_some_and(|leaf| *leaf != NONE)
     }
@@ -219,6 +245,16 @@ mod tests {
                 assert_eq!(tree.len(), expected.len());
                 assert_eq!(tree.load(worker), expected.get(&worker).copied());
             }
+            let mut below = Vec::new();
+            tree.below(20, usize::MAX, &mut below);
+            below.sort_unstable();
+            let few = expected.iter().filter(|(_, load)| **load < 20).map(|(w, _)| *w);
+            assert_eq!(below, few.collect::<Vec<_>>());
+            let few_count = below.len();
+            below.clear();
+            tree.below(20, 3, &mut below);
+            assert_eq!(below.len(), few_count.min(3));
+            assert!(below.iter().all(|worker| expected[worker] < 20));
             let all: BTreeSet<_> = tree.workers().collect();
             assert!(all.iter().eq(expected.keys()));
             assert!((0..tree.len()).all(|leaf| all.contains(&tree.at(leaf))));

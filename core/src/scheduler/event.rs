@@ -2,7 +2,7 @@
 
 use crate::graph::Graph;
 use crate::ids::{ClientId, RunId, TaskId, WorkerId};
-use crate::messages::{TaskError, TypeCode, WorkerRegistration, WorkerStatus};
+use crate::messages::{StateAtWorker, TaskError, TypeCode, WorkerRegistration, WorkerStatus};
 use std::sync::Arc;
 
 /// A graph and what somebody wants of it.
@@ -175,6 +175,17 @@ pub enum SchedulerEvent {
         /// Resident bytes.
         rss_bytes: u64,
     },
+    /// steal-response
+    StealResponse {
+        /// Sender: the victim.
+        worker: WorkerId,
+        /// The task.
+        task: TaskId,
+        /// Of the request that this answers.
+        stimulus_id: u64,
+        /// Its state there when the request came.
+        state: Option<StateAtWorker>,
+    },
     /// All ranks that the launcher started have come, or will not: from here on the
     /// no-workers time-out runs.
     AllWorkersArrived,
@@ -206,6 +217,7 @@ impl SchedulerEvent {
             Self::RequestRefreshWhoHas { .. } => "request-refresh-who-has",
             Self::BadReplica { .. } => "bad-replica",
             Self::Heartbeat { .. } => "heartbeat",
+            Self::StealResponse { .. } => "steal-response",
             Self::AllWorkersArrived => "all-workers-arrived",
             Self::Timeout => "timeout",
         }

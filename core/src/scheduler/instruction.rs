@@ -90,6 +90,24 @@ pub enum SchedulerInstruction {
         /// The holder that was struck off.
         peer: WorkerId,
     },
+    /// Send steal-request.
+    StealRequest {
+        /// To whom: the victim.
+        worker: WorkerId,
+        /// What it shall give back if it has not begun.
+        task: TaskId,
+        /// For the answer.
+        stimulus_id: u64,
+    },
+    /// A task was stolen: its compute-task to the thief comes next. For those who watch.
+    Stolen {
+        /// The task.
+        task: TaskId,
+        /// Who gave it back.
+        victim: WorkerId,
+        /// Who gets it.
+        thief: WorkerId,
+    },
     /// The registration is accepted.
     AcceptWorker {
         /// Which.

@@ -31,6 +31,7 @@ mod propagate;
 mod queue;
 mod replicas;
 mod report;
+mod stealing;
 mod submit;
 mod task;
 mod task_events;
@@ -64,6 +65,7 @@ use needs::NeedsWhat;
 use placement::Scratch;
 use queue::RankSet;
 use std::sync::Arc;
+use stealing::{Answer, Stealing};
 use task::{Edges, Overflow, Task};
 use trials::TrialsByTask;
 use unrunnable::Unrunnable;
@@ -122,6 +124,7 @@ pub struct SchedulerState {
     /// `Idle` was said and nothing has happened since.
     idle_said: bool,
     scratch: Scratch,
+    stealing: Stealing,
 }
 
 /// Numbers for the summary of a run.
@@ -176,6 +179,7 @@ impl SchedulerState {
             timer: None,
             idle_said: true,
             scratch: Scratch::default(),
+            stealing: Stealing::default(),
             config,
         }
     }
@@ -192,6 +196,7 @@ impl SchedulerState {
         self.dispatch(event, out);
         self.drain(out);
         self.fill_slots(out);
+        self.consider_stealing(out);
         self.say_idle(out);
         self.set_timer(out);
         if self.config.validate
@@ -252,6 +257,9 @@ impl SchedulerState {
             E::Heartbeat { worker, worker_now_ns, executing, bandwidth, rss_bytes } => {
                 let vitals = worker_events::Vitals { worker_now_ns, bandwidth, rss_bytes };
                 self.on_heartbeat(worker, vitals, &executing);
+            }
+            E::StealResponse { worker, task, stimulus_id, state } => {
+                self.on_steal_response(Answer { worker, task, stimulus_id, state }, out);
             }
             E::AllWorkersArrived => self.arrived = self.arrived.or(Some(self.now)),
             E::Timeout => self.on_timeout(),

@@ -215,7 +215,7 @@ impl SchedulerState {
 }
 
 /// A worker has that much of a resource that no task of its takes.
-fn has_free(worker: &Worker, name: &str, need: u64) -> bool {
+pub(super) fn has_free(worker: &Worker, name: &str, need: u64) -> bool {
     let resources = worker.registration().resources.iter().zip(&worker.profile.used_resources);
     resources
         .into_iter()

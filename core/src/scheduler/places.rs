@@ -101,6 +101,16 @@ impl<T: Member> Places<T> {
         row(place) ^ row(self.hole.wrapping_sub(1))
     }
 
+    /// Places that are or were taken.
+    pub(super) const fn places(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// The members at some of the places.
+    pub(super) fn within(&self, places: std::ops::Range<usize>) -> impl Iterator<Item = &T> {
+        self.rows[places].iter().filter(|row| row.mark() & HOLE == 0)
+    }
+
     /// All members, by place.
     pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
         self.rows.iter().filter(|row| row.mark() & HOLE == 0)

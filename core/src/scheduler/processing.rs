@@ -37,7 +37,7 @@ impl SchedulerState {
         let record = &mut self.tasks[task.index()];
         let at_once = at.slots_used + terms.threads <= at.nthreads;
         record.run_id = self.last_run;
-        let sent = Assigned { task, cost_ns, sent: self.now, at_once };
+        let sent = Assigned { task, cost_ns, sent: self.now, at_once, refused: false };
         record.set_processing(worker, at.processing.insert(sent));
         at.slots_used = at.slots_used.saturating_add(terms.threads);
         at.compute_ns = at.compute_ns.saturating_add(cost_ns);
@@ -52,7 +52,7 @@ impl SchedulerState {
         if record.flags.has(Flags::STARTED) {
             self.totals.recomputed += 1;
         }
-        self.workers.settle(worker);
+        self.reload(worker);
         let (dependencies, input_bytes) = self.tell_inputs(task, worker, out);
         if self.refuse_large_inputs(task, worker, input_bytes) {
             return;
@@ -164,6 +164,7 @@ impl SchedulerState {
 
     /// Takes a task off its worker; which worker that was, perhaps one that is gone.
     pub(super) fn leave_processing(&mut self, task: TaskId) -> WorkerId {
+        self.stealing.in_flight.remove(task);
         let record = &mut self.tasks[task.index()];
         let worker = WorkerId(std::mem::replace(&mut record.processing_on, NONE));
         let place = record.processing_at();
@@ -185,7 +186,7 @@ impl SchedulerState {
                     at.profile.used_resources[place].saturating_sub(*need);
             }
         }
-        self.workers.settle(worker);
+        self.reload(worker);
         for i in self.dependencies.range(task) {
             let input = self.dependencies.values[i];
             let record = &self.tasks[input.index()];
@@ -199,6 +200,7 @@ impl SchedulerState {
 
     /// A task left its worker's pool: it takes neither slot nor time there.
     pub(super) fn secede(&mut self, task: TaskId) {
+        self.stealing.in_flight.remove(task);
         let record = &mut self.tasks[task.index()];
         record.flags.set(Flags::LONG_RUNNING);
         let (worker, place) = (WorkerId(record.processing_on), record.processing_at());
@@ -209,7 +211,7 @@ impl SchedulerState {
         at.slots_used = at.slots_used.saturating_sub(threads);
         at.compute_ns = at.compute_ns.saturating_sub(cost_ns);
         self.total_compute_ns = self.total_compute_ns.saturating_sub(cost_ns);
-        self.workers.settle(worker);
+        self.reload(worker);
     }
 
     /// Expected duration of a task.
@@ -230,6 +232,8 @@ impl SchedulerState {
         // The duration of a task that left its pool was told when it did.
         let measures = !record.flags.has(Flags::LONG_RUNNING);
         let first = measures && family.add_duration(result.duration_ns);
+        self.families.note_drift(prefix, self.config.unknown_task_duration_ns);
+        let family = &self.families.prefixes[prefix as usize];
         let others = family.states[TaskState::Processing as usize] > 1;
         let (place, worker) = (record.processing_at(), WorkerId(record.processing_on));
         if let Some(assigned) = self.workers.at(worker).processing.get(place)
@@ -242,19 +246,20 @@ impl SchedulerState {
             self.round_trip_ns = average.clamp(*ROUND_TRIP_NS.start(), *ROUND_TRIP_NS.end());
         }
         if first && others {
-            self.reprice(prefix);
+            self.reprice();
         }
     }
 
-    /// Corrects the shares of the tasks of a prefix that are out, now that its duration is known.
-    fn reprice(&mut self, prefix: u32) {
+    /// Corrects the shares of the tasks that are out of the prefixes whose duration has changed.
+    pub(super) fn reprice(&mut self) {
         for index in 0..self.workers.emptiest.len() {
             let worker = self.workers.emptiest.at(index);
             let mut processing = std::mem::take(&mut self.workers.at(worker).processing);
             for assigned in processing.iter_mut() {
                 let record = &self.tasks[assigned.task.index()];
-                let other = self.families.prefix_of(record) != prefix;
-                if other || record.flags.has(Flags::LONG_RUNNING) {
+                let prefix = self.families.prefix_of(record) as usize;
+                let stands = !self.families.prefixes[prefix].is_drifted;
+                if stands || record.flags.has(Flags::LONG_RUNNING) {
                     continue;
                 }
                 let cost_ns = self.duration_ns(assigned.task);
@@ -265,6 +270,11 @@ impl SchedulerState {
                     self.total_compute_ns.saturating_sub(old).saturating_add(cost_ns);
             }
             self.workers.at(worker).processing = processing;
+        }
+        for prefix in self.families.drifted.drain(..) {
+            let family = &mut self.families.prefixes[prefix as usize];
+            family.is_drifted = false;
+            family.priced_ns = family.duration_ns(self.config.unknown_task_duration_ns);
         }
     }
 }

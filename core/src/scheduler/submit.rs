@@ -7,7 +7,7 @@ use super::family::Families;
 use super::instruction::{SchedulerInstruction, SchedulerOut, position};
 use super::places::MOST_TASKS;
 use super::queue::RankSet;
-use super::task::{Edges, NONE, Task};
+use super::task::{Edges, Flags, NONE, Task};
 use super::{GraphSubmission, SchedulerState, Span, TaskState, client};
 use crate::graph::Graph;
 use crate::ids::TaskId;
@@ -31,7 +31,9 @@ impl SchedulerState {
             self.tasks[task.index()].who_wants |= bit;
         }
         for task in &run_once {
-            self.tasks[task.index()].who_wants |= client::FIRE_AND_FORGET;
+            let record = &mut self.tasks[task.index()];
+            record.who_wants |= client::FIRE_AND_FORGET;
+            record.flags.set(Flags::RUN_ONCE);
         }
         self.link(&graph);
         self.attribute(&graph);

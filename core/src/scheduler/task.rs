@@ -69,6 +69,8 @@ impl Flags {
     pub(super) const FAILED: Self = Self(32);
     /// `TrialsByTask` has an entry for it.
     pub(super) const TRIED: Self = Self(64);
+    /// It was submitted to run once, so a retry is wanted although nobody wants the result.
+    pub(super) const RUN_ONCE: Self = Self(128);
 
     pub(super) const fn has(self, flag: Self) -> bool {
         self.0 & flag.0 != 0

@@ -218,8 +218,9 @@ impl SchedulerState {
             return;
         }
         if let Some(duration) = compute_duration_ns {
-            let prefix = self.families.prefix_of(&self.tasks[end.task.index()]) as usize;
-            self.families.prefixes[prefix].add_duration(duration);
+            let prefix = self.families.prefix_of(&self.tasks[end.task.index()]);
+            self.families.prefixes[prefix as usize].add_duration(duration);
+            self.families.note_drift(prefix, self.config.unknown_task_duration_ns);
         }
         self.secede(end.task);
     }

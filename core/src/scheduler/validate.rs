@@ -42,6 +42,7 @@ impl SchedulerState {
         ensure(needs.len() == self.needs_what.len(), "needed inputs are miscounted")?;
         let agrees = |(worker, input, count)| needs.get(&(worker, input)) == Some(&count);
         ensure(self.needs_what.iter().all(agrees), "needed inputs are off")?;
+        self.check_stealing()?;
         self.check_workers(running)
     }
 

@@ -22,6 +22,8 @@ pub(super) struct Assigned {
     pub(super) sent: Time,
     /// Nothing else was ahead of it: its end measures the round trip.
     pub(super) at_once: bool,
+    /// Its worker has begun with it, as it said when it was asked to give it back.
+    pub(super) refused: bool,
 }
 
 /// What is rarely read of a worker.
@@ -63,6 +65,11 @@ pub(super) struct Worker {
     pub(super) profile: Box<Profile>,
 }
 
+/// Bits of a load behind the point.
+const FRACTION_BITS: u32 = 20;
+/// The load of a worker with a task for each thread.
+pub(super) const FULL: u32 = 1 << FRACTION_BITS;
+
 const _: () = assert!(size_of::<Option<Worker>>() == 128, "a worker fills two cache lines");
 const _: () = assert!(std::mem::offset_of!(Worker, has_what) == 64, "a line each");
 
@@ -101,7 +108,6 @@ impl Worker {
 
     /// Its place among the running workers: slots used a thread.
     pub(super) fn load(&self) -> u32 {
-        const FRACTION_BITS: u32 = 20;
         let scaled = (u64::from(self.slots_used) << FRACTION_BITS) / u64::from(self.nthreads);
         // The largest number stands for no worker.
         u32::try_from(scaled).unwrap_or(u32::MAX).min(u32::MAX - 1)
@@ -227,13 +233,6 @@ impl Workers {
         self.table[id.index()] = Some(worker);
         self.len += 1;
         self.version += 1;
-    }
-
-    /// Puts a worker whose slots have changed where it belongs among those that run.
-    pub(super) fn settle(&mut self, id: WorkerId) {
-        if let Some(load) = self.get(id).map(Worker::load) {
-            self.emptiest.update(id, load);
-        }
     }
 
     /// Takes a worker out of every register.

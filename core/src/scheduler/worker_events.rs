@@ -121,6 +121,7 @@ impl SchedulerState {
         out: &mut SchedulerOut,
     ) {
         let Some(record) = self.workers.remove(worker) else { return };
+        self.forget_load(worker);
         self.total_compute_ns = self.total_compute_ns.saturating_sub(record.compute_ns);
         let rank = |state: &Self, task: TaskId| std::cmp::Reverse(state.tasks[task.index()].rank);
         let mut processing: Vec<TaskId> = record.processing.iter().map(|one| one.task).collect();
@@ -185,6 +186,7 @@ impl SchedulerState {
         } else {
             self.workers.stop(worker);
         }
+        self.reload(worker);
     }
 
     /// heartbeat
@@ -206,8 +208,9 @@ impl SchedulerState {
         for &(task, so_far_ns) in executing {
             let Some(record) = self.known(task) else { continue };
             if record.worker() == Some(worker) && !record.flags.has(Flags::LONG_RUNNING) {
-                let prefix = self.families.prefix_of(record) as usize;
-                self.families.prefixes[prefix].add_running(so_far_ns);
+                let prefix = self.families.prefix_of(record);
+                self.families.prefixes[prefix as usize].add_running(so_far_ns);
+                self.families.note_drift(prefix, self.config.unknown_task_duration_ns);
             }
         }
     }
@@ -248,6 +251,15 @@ impl SchedulerState {
         Some((self.arrived?, limit)).filter(|_| limit > 0)
     }
 
+    /// When the first task that no worker serves is given up.
+    fn no_workers_due(&self) -> Option<Time> {
+        let (arrived, limit) = self.no_workers_limit()?;
+        let oldest = self.unrunnable.iter().next().map(|(_, since)| since);
+        let stopped = self.stopped.filter(|_| self.queued.len() > 0);
+        let since = oldest.into_iter().chain(stopped).min()?;
+        Some(since.max(arrived).after_ns(limit))
+    }
+
     /// Asks for a timer for the earliest deadline, when the driver holds none that is early enough.
     pub(super) fn set_timer(&mut self, out: &mut SchedulerOut) {
         if self.workers.emptiest.len() > 0 {
@@ -255,11 +267,8 @@ impl SchedulerState {
         } else {
             self.stopped.get_or_insert(self.now);
         }
-        let Some((arrived, limit)) = self.no_workers_limit() else { return };
-        let oldest = self.unrunnable.iter().next().map(|(_, since)| since);
-        let stopped = self.stopped.filter(|_| self.queued.len() > 0);
-        let Some(since) = oldest.into_iter().chain(stopped).min() else { return };
-        let due = since.max(arrived).after_ns(limit);
+        let deadlines = [self.no_workers_due(), self.steal_due()];
+        let Some(due) = deadlines.into_iter().flatten().min() else { return };
         if self.timer.is_none_or(|timer| due < timer) {
             self.timer = Some(due);
             out.instructions.push(SchedulerInstruction::SetTimer(due));

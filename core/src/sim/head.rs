@@ -61,6 +61,8 @@ impl Simulation {
             | I::RefreshWhoHas { .. }
             | I::RemoveWorker { .. }
             | I::BadKeyAck { .. }
+            | I::StealRequest { .. }
+            | I::Stolen { .. }
             | I::AcceptWorker { .. }
             | I::RefuseWorker { .. }
             | I::CloseWorker { .. }

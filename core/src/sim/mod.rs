@@ -170,6 +170,7 @@ impl Simulation {
             self.check(When::Always)?;
             if self.is_over() {
                 self.check(When::Quiet)?;
+                self.trace.stolen = self.scheduler.stolen_count();
                 self.trace.makespan_ns = self.clients.last.0.max(self.trace.makespan_ns);
                 return Ok(self.trace);
             }

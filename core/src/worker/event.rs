@@ -38,6 +38,13 @@ pub enum WorkerEvent {
         /// Who is gone.
         worker: WorkerId,
     },
+    /// steal-request
+    StealRequest {
+        /// The task.
+        task: TaskId,
+        /// Of this request.
+        stimulus_id: u64,
+    },
     /// The scheduler struck a bad replica off.
     BadKeyAck {
         /// The task.

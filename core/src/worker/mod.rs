@@ -18,6 +18,7 @@ mod gather;
 mod instruction;
 mod peers;
 mod ready;
+mod steal;
 mod stimuli;
 mod task;
 mod tasks;

@@ -27,6 +27,9 @@ impl WorkerState {
             WorkerEvent::RefreshWhoHas { who_has } => self.on_refresh_who_has(&who_has),
             WorkerEvent::RemoveWorker { worker } => self.on_remove_worker(worker),
             WorkerEvent::BadKeyAck { task, peer } => self.on_bad_key_ack(task, peer),
+            WorkerEvent::StealRequest { task, stimulus_id } => {
+                self.on_steal_request(task, stimulus_id);
+            }
             WorkerEvent::UpdateData { data } => self.on_update_data(&data),
             WorkerEvent::Pause => self.set_running(false),
             WorkerEvent::Unpause => self.set_running(true),
@@ -303,6 +306,7 @@ const fn kind(event: &WorkerEvent) -> &'static str {
         WorkerEvent::RefreshWhoHas { .. } => "refresh-who-has",
         WorkerEvent::RemoveWorker { .. } => "remove-worker",
         WorkerEvent::BadKeyAck { .. } => "bad-key-ack",
+        WorkerEvent::StealRequest { .. } => "steal-request",
         WorkerEvent::UpdateData { .. } => "update-data",
         WorkerEvent::Pause => "pause",
         WorkerEvent::Unpause => "unpause",

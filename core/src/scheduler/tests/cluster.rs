@@ -256,6 +256,12 @@ pub(super) fn render(out: &SchedulerOut) -> Vec<String> {
         I::BadKeyAck { worker, task, peer } => {
             format!("w{} struck {} off w{}", worker.0, task.0, peer.0)
         }
+        I::StealRequest { worker, task, stimulus_id } => {
+            format!("w{} steal {} s{stimulus_id}", worker.0, task.0)
+        }
+        I::Stolen { task, victim, thief } => {
+            format!("stolen {} from w{} to w{}", task.0, victim.0, thief.0)
+        }
         I::AcceptWorker { worker, .. } => format!("w{} accept", worker.0),
         I::RefuseWorker { worker, reason } => format!("w{} refuse: {reason}", worker.0),
         I::CloseWorker { worker, reason } => format!("w{} close: {reason}", worker.0),

@@ -8,4 +8,6 @@ mod placement;
 mod random;
 mod runs;
 mod stale;
+mod stealing;
+mod stealing_bugs;
 mod workers;

@@ -10,6 +10,7 @@ mod computing;
 mod edges;
 mod gathering;
 mod random;
+mod stealing;
 
 use super::{Live, State, WorkerEvent, WorkerInstruction, WorkerOptions, WorkerOut, WorkerState};
 use crate::config::Config;
