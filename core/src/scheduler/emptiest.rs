@@ -79,14 +79,13 @@ impl Emptiest {
     /// Adds the workers with less than a load to a list, in no order, until it has `most`.
     pub(super) fn below(&self, load: u32, most: usize, found: &mut Vec<WorkerId>) {
         let top = self.levels.len() - 1;
-        self.below_node(top, 0, entry(load, 0), most, found);
+        self.walk((top, 0), entry(load, 0), most, found);
     }
 
-    /// The same in the part of the tree under a node.
-    fn below_node(
+    /// The same in the part of the tree under a node, given by its level and number.
+    fn walk(
         &self,
-        level: usize,
-        node: usize,
+        (level, node): (usize, usize),
         limit: u64,
         most: usize,
         found: &mut Vec<WorkerId>,
@@ -96,7 +95,7 @@ impl Emptiest {
                 continue;
             }
             match level.checked_sub(1) {
-                Some(below) => self.below_node(below, node * ARITY + child, limit, most, found),
+                Some(below) => self.walk((below, node * ARITY + child), limit, most, found),
                 None => found.push(self.workers[leaf_of(*least)]),
             }
         }

@@ -22,6 +22,7 @@ mod emptiest;
 mod event;
 mod failure;
 mod family;
+mod foresee;
 mod instruction;
 mod needs;
 mod placement;
