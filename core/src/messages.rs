@@ -247,6 +247,16 @@ pub enum ToWorker {
         /// Tasks.
         tasks: Vec<TaskId>,
     },
+    /// Fetch copies, after what tasks need. The only answer is `AddKeys`.
+    AcquireReplicas {
+        /// Tasks, their sizes and holders.
+        tasks: Vec<Dependency>,
+    },
+    /// Close gracefully (give back what has not started, start nothing), or run again.
+    WorkerStatusChange {
+        /// To what.
+        status: WorkerStatus,
+    },
     /// Answer to `RequestRefreshWhoHas`: an empty list means nobody holds it now.
     RefreshWhoHas {
         /// Tasks and their holders.
@@ -514,6 +524,15 @@ pub enum FromNanny {
         /// Why, with the last lines of stderr.
         reason: String,
     },
+    /// A worker shall leave: its results move to others first, then it ends.
+    RetireWorker {
+        /// Its slot's name.
+        slot: String,
+        /// Why.
+        reason: String,
+        /// Start another in its place.
+        restart: bool,
+    },
     /// A stop signal arrived here.
     Signalled {
         /// Its number.
@@ -536,6 +555,13 @@ pub enum ToNanny {
         reason: String,
         /// Start another.
         restart: bool,
+    },
+    /// A worker that should retire goes on: nobody can take what it holds.
+    NotRetired {
+        /// Slot name.
+        slot: String,
+        /// Why.
+        reason: String,
     },
     /// The job is over: end the worker, say goodbye.
     Close {

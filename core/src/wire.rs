@@ -6,7 +6,7 @@
 
 use crate::codec;
 use crate::graph::Graph;
-use crate::ids::{TaskId, WorkerId};
+use crate::ids::{SpecId, TaskId, WorkerId};
 use crate::messages::{ComputeTask, Dependency, Needs, Peer, ToScheduler, ToWorker};
 use crate::scheduler::{
     DependencyAt, SchedulerEvent, SchedulerInstruction, SchedulerOut, SchedulerState,
@@ -69,11 +69,7 @@ impl Introductions {
                 let Some(graph) = graph else { return };
                 let dependencies = dependencies.of(&out.dependencies);
                 self.introduce(*worker, dependencies, (out, state), send);
-                let spec = graph.spec_of[task.index()];
-                if self.told.entry(*worker).or_default().specs.insert(spec.index()) {
-                    let bytes = self.spec(graph, spec.index());
-                    send(*worker, ToWorker::DefineSpec { spec, bytes });
-                }
+                let spec = self.define(*worker, graph, *task, send);
                 let compute = ComputeTask {
                     task: *task,
                     key: graph.key(*task).to_owned(),
@@ -82,7 +78,7 @@ impl Introductions {
                     priority: *priority,
                     spec,
                     arguments: arguments(graph.inputs.row(*task), dependencies),
-                    dependencies: dependencies.iter().map(|one| dependency(one, out)).collect(),
+                    dependencies: listed(dependencies, out),
                     needs: needs(graph, *task),
                 };
                 send(*worker, ToWorker::ComputeTask(compute));
@@ -92,6 +88,14 @@ impl Introductions {
             }
             I::RemoveReplicas { worker, tasks } => {
                 send(*worker, ToWorker::RemoveReplicas { tasks: tasks.of(&out.tasks).to_vec() });
+            }
+            I::AcquireReplicas { worker, who_has } => {
+                let copies = who_has.of(&out.dependencies);
+                self.introduce(*worker, copies, (out, state), send);
+                send(*worker, ToWorker::AcquireReplicas { tasks: listed(copies, out) });
+            }
+            I::WorkerStatusChange { worker, status } => {
+                send(*worker, ToWorker::WorkerStatusChange { status: *status });
             }
             I::RefreshWhoHas { worker, who_has } => {
                 let entries = who_has.of(&out.dependencies);
@@ -107,18 +111,18 @@ impl Introductions {
             I::BadKeyAck { worker, task, peer } => {
                 send(*worker, ToWorker::BadKeyAck { task: *task, peer: *peer });
             }
-            I::StealRequest { worker, task, stimulus_id } => {
-                let (task, stimulus_id) = (*task, *stimulus_id);
-                send(*worker, ToWorker::StealRequest { task, stimulus_id });
+            &I::StealRequest { worker, task, stimulus_id } => {
+                send(worker, ToWorker::StealRequest { task, stimulus_id });
             }
-            I::AcceptWorker { worker, heartbeat_ns } => {
-                let (worker, heartbeat_ns) = (*worker, *heartbeat_ns);
+            &I::AcceptWorker { worker, heartbeat_ns } => {
                 send(worker, ToWorker::Registered { worker, heartbeat_ns });
             }
             I::RefuseWorker { worker, reason } | I::CloseWorker { worker, reason } => {
                 send(*worker, ToWorker::Close { reason: reason.clone() });
             }
-            I::KeyInMemory { .. }
+            I::WorkerRetired { .. }
+            | I::WorkerNotRetired { .. }
+            | I::KeyInMemory { .. }
             | I::TaskErred { .. }
             | I::LostData { .. }
             | I::TaskRetried { .. }
@@ -128,6 +132,22 @@ impl Introductions {
             | I::SetTimer(_)
             | I::Warn(_) => {}
         }
+    }
+
+    /// The spec of a task, which the worker is told once.
+    fn define(
+        &mut self,
+        worker: WorkerId,
+        graph: &Graph,
+        task: TaskId,
+        send: &mut dyn FnMut(WorkerId, ToWorker),
+    ) -> SpecId {
+        let spec = graph.spec_of[task.index()];
+        if self.told.entry(worker).or_default().specs.insert(spec.index()) {
+            let bytes = self.spec(graph, spec.index());
+            send(worker, ToWorker::DefineSpec { spec, bytes });
+        }
+        spec
     }
 
     fn spec(&mut self, graph: &Graph, spec: usize) -> Vec<u8> {
@@ -165,9 +185,13 @@ impl Introductions {
     }
 }
 
-fn dependency(one: &DependencyAt, out: &SchedulerOut) -> Dependency {
-    let who_has = one.holders.of(&out.holders).to_vec();
-    Dependency { task: one.task, nbytes: one.nbytes, who_has }
+/// Results with their sizes and holders, as they cross.
+fn listed(inputs: &[DependencyAt], out: &SchedulerOut) -> Vec<Dependency> {
+    let one = |input: &DependencyAt| {
+        let who_has = input.holders.of(&out.holders).to_vec();
+        Dependency { task: input.task, nbytes: input.nbytes, who_has }
+    };
+    inputs.iter().map(one).collect()
 }
 
 /// Arguments as positions among the distinct inputs; empty when they are just those in order.
@@ -256,6 +280,8 @@ pub fn worker_event(message: ToWorker, machine: &str) -> Option<WorkerEvent> {
         M::ComputeTask(compute) => E::ComputeTask(Box::new(compute)),
         M::FreeKeys { tasks } => E::FreeKeys { tasks },
         M::RemoveReplicas { tasks } => E::RemoveReplicas { tasks },
+        M::AcquireReplicas { tasks } => E::AcquireReplicas { tasks },
+        M::WorkerStatusChange { status } => E::StatusChange { status },
         M::RefreshWhoHas { who_has } => E::RefreshWhoHas { who_has },
         M::RemoveWorker { worker } => E::RemoveWorker { worker },
         M::BadKeyAck { task, peer } => E::BadKeyAck { task, peer },

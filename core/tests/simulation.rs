@@ -51,7 +51,8 @@ fn shrink(seed: u64) -> Vec<u32> {
 #[test]
 fn seeds() {
     let (seeds, first) = (number("SIM_SEEDS", 300), number("SIM_FIRST", 0));
-    let (mut events, mut deaths, mut transfers, mut stolen) = (0, 0, 0, 0);
+    let (mut events, mut deaths, mut transfers) = (0, 0, 0);
+    let (mut stolen, mut retired) = (0, 0);
     for seed in first..first + seeds {
         let trace = match run(seed, &[]) {
             Ok(trace) => trace,
@@ -70,13 +71,14 @@ fn seeds() {
         deaths += trace.deaths;
         transfers += trace.transfers;
         stolen += trace.stolen;
+        retired += trace.retired;
         if (seed - first + 1) % 10_000 == 0 {
             println!("{} seeds, {events} events", seed - first + 1);
         }
     }
     println!(
         "{seeds} seeds from {first}: {events} events, {transfers} transfers, {stolen} steals, \
-         {deaths} deaths"
+         {deaths} deaths, {retired} retired"
     );
-    assert!(seeds < 100 || (deaths > 0 && transfers > 0 && stolen > 0));
+    assert!(seeds < 100 || (deaths > 0 && transfers > 0 && stolen > 0 && retired > 0));
 }

@@ -83,6 +83,17 @@ pub enum Event<'a> {
         /// Why.
         reason: &'a str,
     },
+    /// A worker left on purpose: what it held is elsewhere.
+    WorkerRetired {
+        /// Its name.
+        worker: &'a str,
+        /// Its host.
+        host: &'a str,
+        /// Its process.
+        pid: u32,
+        /// Why.
+        reason: &'a str,
+    },
     /// A run of a task ended.
     Task {
         /// Its key.

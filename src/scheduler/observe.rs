@@ -87,6 +87,12 @@ impl Observer {
         self.write(now.as_secs_f64(), &event);
     }
 
+    pub(super) fn worker_retired(&mut self, now: Time, worker: &WorkerRegistration, why: &str) {
+        let (host, pid) = (worker.host.as_str(), worker.pid);
+        let event = Event::WorkerRetired { worker: &worker.name, host, pid, reason: why };
+        self.write(now.as_secs_f64(), &event);
+    }
+
     /// `needed` tasks of it will be run.
     pub(super) fn graph_begins(&mut self, now: Time, graph: Option<&Arc<Graph>>, needed: u64) {
         self.graph = graph.map(Arc::clone);

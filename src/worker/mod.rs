@@ -291,7 +291,11 @@ fn start_pool(
         report: Box::new(move |outcome| {
             let next = shared.with(|shell| shell.on_outcome(outcome)).flatten();
             // A thread that goes on leaves the writing to the I/O thread, which batches.
-            if next.is_some() { sender.release() } else { sender.write_now() }
+            if next.is_some() {
+                sender.release()
+            } else {
+                sender.write_now()
+            }
             next
         }),
     };

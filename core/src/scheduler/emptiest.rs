@@ -78,26 +78,24 @@ impl Emptiest {
 
     /// Adds the workers with less than a load to a list, in no order, until it has `most`.
     pub(super) fn below(&self, load: u32, most: usize, found: &mut Vec<WorkerId>) {
-        let top = self.levels.len() - 1;
-        self.walk((top, 0), entry(load, 0), most, found);
-    }
-
-    /// The same in the part of the tree under a node, given by its level and number.
-    fn walk(
-        &self,
-        (level, node): (usize, usize),
-        limit: u64,
-        most: usize,
-        found: &mut Vec<WorkerId>,
-    ) {
-        for (child, least) in self.levels[level][node].0.iter().enumerate() {
-            if *least >= limit || found.len() >= most {
-                continue;
+        let mut leaf = 0;
+        while leaf < self.workers.len() && found.len() < most {
+            // The largest node that begins here and has nothing to give is passed over.
+            let (mut passed, mut place, mut span) = (0, leaf, 1);
+            for level in &self.levels {
+                if (level[place / ARITY].0[place % ARITY] >> 32) < u64::from(load) {
+                    break;
+                }
+                passed = span;
+                if !place.is_multiple_of(ARITY) {
+                    break;
+                }
+                (place, span) = (place / ARITY, span * ARITY);
             }
-            match level.checked_sub(1) {
-                Some(below) => self.walk((below, node * ARITY + child), limit, most, found),
-                None => found.push(self.workers[leaf_of(*least)]),
+            if passed == 0 {
+                found.push(self.workers[leaf]);
             }
+            leaf += passed.max(1);
         }
     }
 
@@ -246,14 +244,13 @@ mod tests {
             }
             let mut below = Vec::new();
             tree.below(20, usize::MAX, &mut below);
-            below.sort_unstable();
-            let few = expected.iter().filter(|(_, load)| **load < 20).map(|(w, _)| *w);
-            assert_eq!(below, few.collect::<Vec<_>>());
-            let few_count = below.len();
-            below.clear();
-            tree.below(20, 3, &mut below);
-            assert_eq!(below.len(), few_count.min(3));
-            assert!(below.iter().all(|worker| expected[worker] < 20));
+            let below: BTreeSet<_> = below.into_iter().collect();
+            let few = expected.iter().filter(|(_, load)| **load < 20).map(|(worker, _)| *worker);
+            assert_eq!(below, few.collect());
+            let mut some = Vec::new();
+            tree.below(20, 3, &mut some);
+            assert_eq!(some.len(), below.len().min(3));
+            assert!(some.iter().all(|worker| below.contains(worker)));
             let all: BTreeSet<_> = tree.workers().collect();
             assert!(all.iter().eq(expected.keys()));
             assert!((0..tree.len()).all(|leaf| all.contains(&tree.at(leaf))));

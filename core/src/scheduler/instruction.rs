@@ -4,7 +4,7 @@
 //! that handling an event allocates nothing once warm.
 
 use crate::ids::{ClientId, RunId, TaskId, WorkerId};
-use crate::messages::Priority;
+use crate::messages::{Priority, WorkerStatus};
 use crate::time::Time;
 
 /// A range of positions in one of the arena's arrays.
@@ -67,6 +67,20 @@ pub enum SchedulerInstruction {
         /// In `SchedulerOut::tasks`.
         tasks: Span,
     },
+    /// Send acquire-replicas.
+    AcquireReplicas {
+        /// To whom.
+        worker: WorkerId,
+        /// In `SchedulerOut::dependencies`.
+        who_has: Span,
+    },
+    /// Send worker-status-change.
+    WorkerStatusChange {
+        /// To whom.
+        worker: WorkerId,
+        /// To what.
+        status: WorkerStatus,
+    },
     /// Send refresh-who-has.
     RefreshWhoHas {
         /// To whom.
@@ -127,6 +141,21 @@ pub enum SchedulerInstruction {
         /// Which.
         worker: WorkerId,
         /// Why.
+        reason: String,
+    },
+    /// A worker has retired: what it held is elsewhere, and it is no member any more. `CloseWorker`
+    /// follows unless the order left its end to the driver.
+    WorkerRetired {
+        /// Which.
+        worker: WorkerId,
+        /// Why it was to retire.
+        reason: String,
+    },
+    /// A worker could not retire, because nobody can take what it holds: it runs again.
+    WorkerNotRetired {
+        /// Which.
+        worker: WorkerId,
+        /// Why it was to retire.
         reason: String,
     },
     /// key-in-memory, to a client that wants it.

@@ -14,6 +14,7 @@
 //! take queued tasks. docs/states.md has every edge. This file holds the state and the
 //! entry; nothing here knows a socket or a clock.
 
+mod amm;
 mod ask;
 mod client;
 mod client_events;
@@ -23,6 +24,7 @@ mod event;
 mod failure;
 mod family;
 mod foresee;
+mod hash;
 mod instruction;
 mod needs;
 mod placement;
@@ -32,6 +34,7 @@ mod propagate;
 mod queue;
 mod replicas;
 mod report;
+mod retire;
 mod stealing;
 mod submit;
 mod task;
@@ -47,7 +50,7 @@ mod worker_events;
 mod tests;
 
 pub use ask::Unsatisfiable;
-pub use event::{GraphSubmission, SchedulerEvent};
+pub use event::{CloseTerms, GraphSubmission, Retirees, SchedulerEvent};
 pub use instruction::{DependencyAt, SchedulerInstruction, SchedulerOut, Span};
 pub use report::FailureOf;
 pub use task::TaskState;
@@ -58,6 +61,7 @@ use crate::ids::{RunId, TaskId};
 use crate::rng::Rng;
 use crate::story::{Stimulus, Story};
 use crate::time::Time;
+use amm::Amm;
 use ask::Asks;
 use client::Clients;
 use failure::Failures;
@@ -101,6 +105,7 @@ pub struct SchedulerState {
     trials: TrialsByTask,
     queued: RankSet,
     unrunnable: Unrunnable,
+    amm: Amm,
     /// Tasks with a pending recommendation, the next one last.
     recommended: Vec<TaskId>,
     /// Where the recommendations of the running transition begin.
@@ -166,6 +171,7 @@ impl SchedulerState {
             trials: TrialsByTask::default(),
             queued: RankSet::default(),
             unrunnable: Unrunnable::default(),
+            amm: Amm::default(),
             recommended: Vec::new(),
             merge_start: 0,
             story: Story::new(config.log_length),
@@ -196,6 +202,7 @@ impl SchedulerState {
         self.totals.transitions = 0;
         self.dispatch(event, out);
         self.drain(out);
+        self.manage_memory(out);
         self.fill_slots(out);
         self.consider_stealing(out);
         self.say_idle(out);
@@ -262,8 +269,15 @@ impl SchedulerState {
             E::StealResponse { worker, task, stimulus_id, state } => {
                 self.on_steal_response(Answer { worker, task, stimulus_id, state }, out);
             }
+            E::RetireWorkers { which, close, reason } => {
+                self.on_retire_workers(which, close, &reason, out);
+            }
+            E::Replicate { tasks, n, workers, branching_factor } => {
+                self.on_replicate(&tasks, (n, workers), branching_factor, out);
+            }
+            E::Rebalance { tasks, workers } => self.on_rebalance(tasks, workers),
             E::AllWorkersArrived => self.arrived = self.arrived.or(Some(self.now)),
-            E::Timeout => self.on_timeout(),
+            E::Timeout => self.on_timeout(out),
         }
     }
 

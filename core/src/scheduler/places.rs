@@ -5,6 +5,7 @@
 
 use super::worker::Assigned;
 use crate::ids::TaskId;
+use std::ops::Range;
 
 /// Marks a hole: the remaining bits name the next hole, counted from 1, or none.
 const HOLE: u32 = 1 << 31;
@@ -60,6 +61,11 @@ impl<T: Member> Places<T> {
         self.len as usize
     }
 
+    /// No members.
+    pub(super) const fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
     /// Adds a member; its place.
     pub(super) fn insert(&mut self, member: T) -> u32 {
         self.len += 1;
@@ -105,14 +111,15 @@ impl<T: Member> Places<T> {
         self.read(self.hole.wrapping_sub(1))
     }
 
-    /// Places that are or were taken.
+    /// Places, the holes included.
     pub(super) const fn places(&self) -> usize {
         self.rows.len()
     }
 
-    /// The members at some of the places.
-    pub(super) fn within(&self, places: std::ops::Range<usize>) -> impl Iterator<Item = &T> {
-        self.rows[places].iter().filter(|row| row.mark() & HOLE == 0)
+    /// The members in a range of places.
+    pub(super) fn within(&self, places: Range<usize>) -> impl Iterator<Item = &T> {
+        let rows = self.rows.get(places).unwrap_or_default();
+        rows.iter().filter(|row| row.mark() & HOLE == 0)
     }
 
     /// All members, by place.

@@ -15,24 +15,33 @@ impl SchedulerState {
         let at = self.workers.at(worker);
         let held = Held { worker, at: at.has_what.insert(task) };
         at.nbytes = at.nbytes.saturating_add(nbytes);
-        self.overflow.insert(record, held);
+        self.overflow.insert(task, record, held);
         // Nothing was sent out that reads a result without a holder.
         if !is_first && self.needs_what.remove(worker, task) {
             at.network_bytes = at.network_bytes.saturating_sub(nbytes);
         }
+        self.amm.arrived(task, worker);
     }
 
     /// A worker no longer holds a result; true when it did.
     pub(super) fn remove_replica(&mut self, task: TaskId, worker: WorkerId) -> bool {
+        let removed = self.remove_unread_replica(task, worker);
+        let record = &self.tasks[task.index()];
+        if removed && record.waiters > 0 {
+            let nbytes = record.nbytes;
+            self.need_again(task, worker, nbytes);
+        }
+        removed
+    }
+
+    /// The same where no task that the worker was sent reads the result.
+    pub(super) fn remove_unread_replica(&mut self, task: TaskId, worker: WorkerId) -> bool {
         let record = &mut self.tasks[task.index()];
         let Some(place) = self.overflow.remove(record, worker) else { return false };
-        let (nbytes, waiters) = (record.nbytes, record.waiters);
+        let nbytes = record.nbytes;
         let at = self.workers.at(worker);
         at.has_what.remove(place);
         at.nbytes = at.nbytes.saturating_sub(nbytes);
-        if waiters > 0 {
-            self.need_again(task, worker, nbytes);
-        }
         true
     }
 

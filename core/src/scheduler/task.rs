@@ -67,10 +67,10 @@ impl Flags {
     pub(super) const STARTED: Self = Self(16);
     /// `Failures` has an entry for it.
     pub(super) const FAILED: Self = Self(32);
-    /// `TrialsByTask` has an entry for it.
-    pub(super) const TRIED: Self = Self(64);
     /// It was submitted to run once, so a retry is wanted although nobody wants the result.
-    pub(super) const RUN_ONCE: Self = Self(128);
+    pub(super) const RUN_ONCE: Self = Self(64);
+    /// `TrialsByTask` has an entry for it.
+    pub(super) const TRIED: Self = Self(128);
 
     pub(super) const fn has(self, flag: Self) -> bool {
         self.0 & flag.0 != 0
@@ -202,10 +202,13 @@ impl Edges {
     }
 }
 
-/// Lists of holders for tasks that have several, sorted by worker.
+/// Lists of holders for tasks that have several, sorted by worker. So the rows in use are Dask's
+/// `replicated_tasks`.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Overflow {
     rows: Vec<Vec<Held>>,
+    /// Task of each row; of a row that is not in use the last one.
+    of: Vec<TaskId>,
     free: Vec<u32>,
 }
 
@@ -225,8 +228,24 @@ impl Overflow {
         holders.binary_search_by_key(&worker, |held| held.worker).is_ok()
     }
 
+    /// How many tasks have several holders.
+    pub(super) const fn replicated_count(&self) -> usize {
+        self.rows.len() - self.free.len()
+    }
+
+    /// Rows, in use or not.
+    pub(super) const fn row_count(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// The task of a row that is in use, with its holders.
+    pub(super) fn replicated(&self, row: usize) -> Option<(TaskId, &[Held])> {
+        let holders = self.rows.get(row).filter(|holders| !holders.is_empty())?;
+        Some((self.of[row], holders))
+    }
+
     /// Adds a holder that is not there yet.
-    pub(super) fn insert(&mut self, task: &mut Task, held: Held) {
+    pub(super) fn insert(&mut self, id: TaskId, task: &mut Task, held: Held) {
         if !task.is_held() {
             task.holder = held;
             return;
@@ -234,9 +253,11 @@ impl Overflow {
         if task.holder.worker != SEVERAL {
             let row = self.free.pop().unwrap_or_else(|| {
                 self.rows.push(Vec::new());
+                self.of.push(id);
                 u32::try_from(self.rows.len() - 1).expect("fewer rows than tasks")
             });
             self.rows[row as usize].push(task.holder);
+            self.of[row as usize] = id;
             task.holder = Held { worker: SEVERAL, at: row };
         }
         let row = &mut self.rows[task.holder.at as usize];

@@ -9,7 +9,7 @@ use super::processing::error;
 use super::task::{Flags, NONE};
 use super::{SchedulerState, Span, TaskState};
 use crate::ids::{RunId, TaskId, WorkerId};
-use crate::messages::{TaskError, TypeCode};
+use crate::messages::{TaskError, TypeCode, WorkerStatus};
 
 /// Holders that a worker is told when it asks.
 const HOLDERS_TOLD: usize = 16;
@@ -209,6 +209,12 @@ impl SchedulerState {
             self.totals.stale += 1;
             return;
         }
+        let status = self.workers.get(end.worker).map(|at| at.profile.status);
+        if status != Some(WorkerStatus::Running) {
+            // Its worker gave it back, before it began.
+            self.recommend(end.task, TaskState::Released);
+            return;
+        }
         let trials = self.trials_of_mut(end.task);
         trials.reschedules = trials.reschedules.saturating_add(1);
         let reschedules = trials.reschedules;
@@ -236,7 +242,9 @@ impl SchedulerState {
         }
         let start = position(out.dependencies.len());
         for &task in tasks {
-            if self.known(task).is_none() {
+            // A copy of what nobody computes will never come.
+            let state = self.state_of(task);
+            if matches!(state, TaskState::Released | TaskState::Erred | TaskState::Forgotten) {
                 free_keys(out, worker, task, RunId::NONE);
                 continue;
             }

@@ -39,11 +39,12 @@ impl SchedulerState {
             self.check_worker(id, worker, &mut needs)
                 .map_err(|broken| format!("worker {}: {broken}", worker.registration().name))?;
         }
+        self.check_stealing()?;
         ensure(needs.len() == self.needs_what.len(), "needed inputs are miscounted")?;
         let agrees = |(worker, input, count)| needs.get(&(worker, input)) == Some(&count);
         ensure(self.needs_what.iter().all(agrees), "needed inputs are off")?;
-        self.check_stealing()?;
-        self.check_workers(running)
+        self.check_workers(running)?;
+        self.check_amm()
     }
 
     fn check_task(&self, task: TaskId, runs: &mut FxHashSet<RunId>) -> Check {
@@ -190,6 +191,9 @@ impl SchedulerState {
     fn check_worker(&self, id: WorkerId, worker: &Worker, needs: &mut Needs) -> Check {
         let runs = worker.profile.status == WorkerStatus::Running;
         ensure(self.workers.emptiest.contains(id) == runs, "runs in one register only")?;
+        let leaves = worker.profile.status == WorkerStatus::ClosingGracefully;
+        let registered = self.amm.retiring.contains_key(&id);
+        ensure(leaves == registered, "leaves in one register only")?;
         if let Some(load) = self.workers.emptiest.load(id) {
             ensure(load == worker.load(), "stands under an old load")?;
         }

@@ -4,6 +4,7 @@
 //! is one step. Loads are integers that grow and shrink by the same amounts, so that they never
 //! drift. A removed worker leaves an empty place: its number is not used again.
 
+use super::amm::Unmanaged;
 use super::emptiest::Emptiest;
 use super::places::Places;
 use crate::ids::{TaskId, WorkerId};
@@ -39,6 +40,8 @@ pub(super) struct Profile {
     pub(super) last_seen: Time,
     /// Resident bytes at that time.
     pub(super) rss_bytes: u64,
+    /// Resident bytes besides results of late: see `amm::memory`.
+    pub(super) unmanaged: Unmanaged,
 }
 
 /// What the scheduler knows of a worker: a cache line for what it does, one for what it holds, and
@@ -92,6 +95,7 @@ impl Worker {
                 time_delay_ns: 0,
                 last_seen: now,
                 rss_bytes: 0,
+                unmanaged: Unmanaged::default(),
             }),
         }
     }

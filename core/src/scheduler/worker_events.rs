@@ -100,7 +100,7 @@ impl SchedulerState {
     }
 
     /// A worker came, or runs again: tasks that only it may serve are tried.
-    fn try_unrunnable(&mut self, worker: WorkerId) {
+    pub(super) fn try_unrunnable(&mut self, worker: WorkerId) {
         let Some(record) = self.workers.get(worker) else { return };
         let serves = |task: &TaskId| {
             let terms = self.asks.terms(self.tasks[task.index()].ask);
@@ -122,6 +122,7 @@ impl SchedulerState {
     ) {
         let Some(record) = self.workers.remove(worker) else { return };
         self.forget_load(worker);
+        self.amm.forget_worker(worker);
         self.total_compute_ns = self.total_compute_ns.saturating_sub(record.compute_ns);
         let rank = |state: &Self, task: TaskId| std::cmp::Reverse(state.tasks[task.index()].rank);
         let mut processing: Vec<TaskId> = record.processing.iter().map(|one| one.task).collect();
@@ -176,15 +177,27 @@ impl SchedulerState {
         self.recommend(task, TaskState::Erred);
     }
 
-    /// worker-status-change
+    /// worker-status-change. One that leaves goes on leaving, whatever it says of its memory.
     pub(super) fn on_worker_status_change(&mut self, worker: WorkerId, status: WorkerStatus) {
         let Some(record) = self.workers.get_mut(worker) else { return };
-        record.profile.status = status;
-        if status == WorkerStatus::Running {
-            self.workers.run(worker);
-            self.try_unrunnable(worker);
-        } else {
-            self.workers.stop(worker);
+        if record.profile.status == WorkerStatus::ClosingGracefully {
+            return;
+        }
+        match status {
+            WorkerStatus::Running => {
+                record.profile.status = status;
+                self.workers.run(worker);
+                self.try_unrunnable(worker);
+            }
+            WorkerStatus::Paused => {
+                record.profile.status = status;
+                self.workers.stop(worker);
+                // It is short of memory: its copies are the first to go.
+                self.amm.soon(self.now);
+            }
+            WorkerStatus::ClosingGracefully => {
+                self.begin_retirement(worker, true, "it closes gracefully");
+            }
         }
         self.reload(worker);
     }
@@ -200,6 +213,9 @@ impl SchedulerState {
         let Some(record) = self.workers.get_mut(worker) else { return };
         record.profile.last_seen = self.now;
         record.profile.rss_bytes = vitals.rss_bytes;
+        let unmanaged = vitals.rss_bytes.saturating_sub(record.nbytes);
+        let window_ns = self.config.memory_recent_to_old_ns;
+        record.profile.unmanaged.note(self.now, unmanaged, window_ns);
         record.profile.time_delay_ns = self.now.0.wrapping_sub(vitals.worker_now_ns).cast_signed();
         if vitals.bandwidth > 0 {
             let kept = self.bandwidth - self.bandwidth / count;
@@ -215,9 +231,16 @@ impl SchedulerState {
         }
     }
 
-    /// A timer is due: what no worker served for too long errs.
-    pub(super) fn on_timeout(&mut self) {
+    /// A timer is due.
+    pub(super) fn on_timeout(&mut self, out: &mut SchedulerOut) {
         self.timer = None;
+        self.give_up_unserved();
+        self.drain(out);
+        self.manage_memory_on_time(out);
+    }
+
+    /// What no worker served for too long errs.
+    fn give_up_unserved(&mut self) {
         let Some((arrived, limit)) = self.no_workers_limit() else { return };
         let due = |since: Time| since.max(arrived).after_ns(limit) <= self.now;
         let mut late: Vec<TaskId> =
@@ -267,7 +290,7 @@ impl SchedulerState {
         } else {
             self.stopped.get_or_insert(self.now);
         }
-        let deadlines = [self.no_workers_due(), self.steal_due()];
+        let deadlines = [self.no_workers_due(), self.amm_deadline(), self.steal_due()];
         let Some(due) = deadlines.into_iter().flatten().min() else { return };
         if self.timer.is_none_or(|timer| due < timer) {
             self.timer = Some(due);

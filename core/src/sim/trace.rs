@@ -20,6 +20,8 @@ pub struct Trace {
     pub stolen: u64,
     /// Worker processes that ended too early.
     pub deaths: u64,
+    /// Workers that left on purpose.
+    pub retired: u64,
     /// Most bytes of results on all workers together.
     pub peak_bytes: u64,
     /// Bytes of results on all workers now.

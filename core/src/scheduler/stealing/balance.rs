@@ -186,8 +186,8 @@ impl SchedulerState {
             let last = at.processing.places().saturating_sub(WINDOW);
             let from = self.rng.below(last as u64) as usize;
             let before = (from + WINDOW).min(last);
-            let windows = [last..at.processing.places(), from..before];
-            for assigned in windows.into_iter().flat_map(|window| at.processing.within(window)) {
+            let newest = at.processing.within(last..at.processing.places());
+            for assigned in newest.chain(at.processing.within(from..before)) {
                 candidates.extend(self.candidate(assigned, place, victim.worker));
             }
         }

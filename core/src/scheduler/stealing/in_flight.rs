@@ -68,7 +68,6 @@ impl InFlight {
     }
 
     /// By task.
-    #[expect(clippy::disallowed_methods, reason = "sorted at once")]
     pub(in crate::scheduler) fn iter(&self) -> impl Iterator<Item = (TaskId, Request)> {
         let all: BTreeMap<TaskId, Request> =
             self.requests.iter().map(|(task, request)| (*task, *request)).collect();

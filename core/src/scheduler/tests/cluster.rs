@@ -103,9 +103,9 @@ pub(super) fn registration(worker: u32, nthreads: u32) -> WorkerRegistration {
     }
 }
 
-/// Numbers with checks after every event.
+/// Numbers with checks after every event; nothing happens by the clock alone.
 pub(super) fn checked() -> Config {
-    Config { validate: true, ..Config::default() }
+    Config { validate: true, amm_start: false, ..Config::default() }
 }
 
 /// A scheduler and what it said.
@@ -249,6 +249,12 @@ pub(super) fn render(out: &SchedulerOut) -> Vec<String> {
         I::RemoveReplicas { worker, tasks } => {
             format!("w{} drop {}", worker.0, numbers(tasks.of(&out.tasks)).join(" "))
         }
+        I::AcquireReplicas { worker, who_has } => {
+            format!("w{} acquire{}", worker.0, inputs(who_has.of(&out.dependencies)))
+        }
+        I::WorkerStatusChange { worker, status } => format!("w{} status {status:?}", worker.0),
+        I::WorkerRetired { worker, reason } => format!("w{} retired: {reason}", worker.0),
+        I::WorkerNotRetired { worker, reason } => format!("w{} not retired: {reason}", worker.0),
         I::RefreshWhoHas { worker, who_has } => {
             format!("w{} refresh{}", worker.0, inputs(who_has.of(&out.dependencies)))
         }
