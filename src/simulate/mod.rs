@@ -271,6 +271,7 @@ fn scenario(workload: Workload, kinds: u16, request: &Request) -> Scenario {
         machines: (0..request.workers).map(machine).collect(),
         workload,
         plan,
+        orders: Vec::new(),
     }
 }
 
