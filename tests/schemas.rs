@@ -115,6 +115,7 @@ fn every_event_fits() {
     writer.write(0.0, &graph);
     writer.write(0.1, &Event::WorkerJoined { worker, host, pid });
     writer.write(0.2, &Event::WorkerLost { worker, host, pid, reason: "signal 9" });
+    writer.write(0.2, &Event::WorkerRetired { worker, host, pid, reason: "its lifetime is over" });
     for outcome in
         [Outcome::Finished, Outcome::Erred, Outcome::Rescheduled, Outcome::Cancelled, Outcome::Lost]
     {

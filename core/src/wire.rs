@@ -6,8 +6,8 @@
 
 use crate::codec;
 use crate::graph::Graph;
-use crate::ids::{SpecId, TaskId, WorkerId};
-use crate::messages::{ComputeTask, Dependency, Needs, Peer, ToScheduler, ToWorker};
+use crate::ids::{RunId, SpecId, TaskId, WorkerId};
+use crate::messages::{ComputeTask, Dependency, Needs, Peer, Priority, ToScheduler, ToWorker};
 use crate::scheduler::{
     DependencyAt, SchedulerEvent, SchedulerInstruction, SchedulerOut, SchedulerState,
 };
@@ -70,17 +70,8 @@ impl Introductions {
                 let dependencies = dependencies.of(&out.dependencies);
                 self.introduce(*worker, dependencies, (out, state), send);
                 let spec = self.define(*worker, graph, *task, send);
-                let compute = ComputeTask {
-                    task: *task,
-                    key: graph.key(*task).to_owned(),
-                    run_id: *run_id,
-                    attempt: *attempt,
-                    priority: *priority,
-                    spec,
-                    arguments: arguments(graph.inputs.row(*task), dependencies),
-                    dependencies: listed(dependencies, out),
-                    needs: needs(graph, *task),
-                };
+                let sending = (*run_id, *attempt, *priority);
+                let compute = compute((graph, spec), *task, sending, (dependencies, out));
                 send(*worker, ToWorker::ComputeTask(compute));
             }
             I::FreeKeys { worker, tasks } => {
@@ -128,6 +119,7 @@ impl Introductions {
             | I::TaskRetried { .. }
             | I::CancelledKeys { .. }
             | I::Stolen { .. }
+            | I::RestartWorker { .. }
             | I::Idle
             | I::SetTimer(_)
             | I::Warn(_) => {}
@@ -182,6 +174,26 @@ impl Introductions {
                 send(worker, ToWorker::AddPeer(peer));
             }
         }
+    }
+}
+
+/// A task as it crosses, for one sending of it.
+fn compute(
+    (graph, spec): (&Graph, SpecId),
+    task: TaskId,
+    (run_id, attempt, priority): (RunId, u32, Priority),
+    (inputs, out): (&[DependencyAt], &SchedulerOut),
+) -> ComputeTask {
+    ComputeTask {
+        task,
+        key: graph.key(task).to_owned(),
+        run_id,
+        attempt,
+        priority,
+        spec,
+        arguments: arguments(graph.inputs.row(task), inputs),
+        dependencies: listed(inputs, out),
+        needs: needs(graph, task),
     }
 }
 

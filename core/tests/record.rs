@@ -1,5 +1,6 @@
 //! Records of simulated schedulers, with every fault of the simulator, replay to the same state;
 //! cut and damaged ones end in one error.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 use rdask_core::ids::{TaskId, WorkerId};
 use rdask_core::record::{Encoder, Info, Record, RecordError, Replay, SLOT_BYTES, header};

@@ -187,7 +187,7 @@ pub(crate) const OPTIONS: &[OptionRow] = &[
         FAILURES,
         Value("BYTES"),
         "",
-        "Keep only the latest events in FILE, in so many bytes beside the graph",
+        "Keep only the latest events in FILE, in so many bytes",
     ),
     rare("validate", FAILURES, Switch, "", "Check every invariant after every event"),
     rare("seed", FAILURES, Value("N"), "0", "Seed of ties and jitter; results never depend on it"),

@@ -364,6 +364,9 @@ impl Driver {
             I::Stolen { task, victim, thief } => {
                 self.observer.steal(self.clock.now(), *task, *victim, *thief);
             }
+            I::RestartWorker { worker, reason } => {
+                reports.push((JOB, Report::Restart(*worker, reason.clone())));
+            }
             I::Idle => reports.push((JOB, Report::Idle)),
             I::SetTimer(at) => self.timer = Some(*at),
             I::Warn(text) => tracing::warn!("{text}"),
@@ -401,7 +404,7 @@ impl Driver {
 }
 
 /// What the core reports to a client.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Report {
     /// A wanted key is in memory.
     KeyInMemory(TaskId),
@@ -409,6 +412,8 @@ pub(super) enum Report {
     TaskErred(TaskId),
     /// A wanted key was lost and comes again.
     LostData(TaskId),
+    /// A worker is to be started again, and why.
+    Restart(WorkerId, String),
     /// Nothing is left to do.
     Idle,
 }

@@ -260,6 +260,7 @@ impl Driver {
                 self.job.on_erred(task);
                 self.on_failure(task);
             }
+            Report::Restart(worker, reason) => self.drop_worker(worker, &reason),
             Report::Idle => {}
         }
     }

@@ -34,7 +34,7 @@ impl Lifetimes {
         }
     }
 
-    /// A worker process begins; `chance` is drawn from 0 to 1.
+    /// A worker has joined; `chance` is drawn from 0 to 1.
     pub(super) fn begin(&mut self, slot: usize, now: Instant, chance: f64) {
         if !self.lifetime.is_zero() {
             let spread = self.stagger.mul_f64(2.0 * chance.clamp(0.0, 1.0));

@@ -348,6 +348,9 @@ impl Supervisor {
                 FromChild::Ready { server_id, address } => {
                     tracing::debug!(pid, address, "child is ready");
                     child.server_id = server_id;
+                    if let Some(slot) = child.slot {
+                        self.lifetimes.begin(slot, Instant::now(), chance());
+                    }
                 }
                 FromChild::Accepted { folder } => {
                     forget_verdict(&folder);
@@ -564,10 +567,7 @@ impl Supervisor {
     fn spawn_worker(&mut self, slot: usize) {
         let worker = self.plan.workers[slot].clone();
         let event = match self.spawn(Role::Worker, Some(slot), Some(&worker)) {
-            Ok(pid) => {
-                self.lifetimes.begin(slot, Instant::now(), chance());
-                NannyEvent::Started { slot, pid }
-            }
+            Ok(pid) => NannyEvent::Started { slot, pid },
             Err(message) => {
                 tracing::error!(worker = worker.name, "{message}");
                 NannyEvent::StartFailed { slot }

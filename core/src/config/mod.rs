@@ -78,6 +78,8 @@ pub struct Config {
     pub memory_pause: f64,
     /// Fraction of the memory limit (rss) at which the nanny ends the worker.
     pub memory_terminate: f64,
+    /// A worker that stays paused is started again after this long; 0 = never.
+    pub pause_restart_ns: u64,
     /// Bytes in one `GatherDep`.
     pub transfer_message_bytes_limit: u64,
     /// Incoming transfers at once (Dask's `connections.outgoing`).
@@ -138,6 +140,7 @@ impl Default for Config {
             memory_transfer: 0.10,
             memory_pause: 0.80,
             memory_terminate: 0.95,
+            pause_restart_ns: 300 * SECOND_NS,
             transfer_message_bytes_limit: 50_000_000,
             transfer_incoming_count_limit: 50,
             transfer_outgoing_count_limit: 10,

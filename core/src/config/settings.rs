@@ -199,6 +199,8 @@ settings! {
         "Part of the memory limit, by resident size, at which a worker starts nothing more."
     "worker.memory.pause-patience" Duration Duration pause_patience_ns
         "A paused worker without progress for this long gives back what it has not started; 0: never."
+    "worker.memory.pause-restart" Duration Duration pause_restart_ns
+        "A worker that stays paused is started again after this long; 0 means never."
     "worker.memory.rebalance.recipient-max" Fraction Fraction rebalance_recipient_max
         "Part of its memory limit above which a worker gets nothing in a rebalance."
     "worker.memory.rebalance.sender-min" Fraction Fraction rebalance_sender_min

@@ -158,6 +158,13 @@ pub enum SchedulerInstruction {
         /// Why it was to retire.
         reason: String,
     },
+    /// A worker has been paused for too long: end its process; its nanny starts another.
+    RestartWorker {
+        /// Which.
+        worker: WorkerId,
+        /// Why.
+        reason: String,
+    },
     /// key-in-memory, to a client that wants it.
     KeyInMemory {
         /// To whom.

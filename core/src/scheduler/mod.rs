@@ -27,6 +27,7 @@ mod foresee;
 mod hash;
 mod instruction;
 mod needs;
+mod pause;
 mod placement;
 mod places;
 mod processing;
@@ -57,7 +58,7 @@ pub use task::TaskState;
 
 use crate::config::Config;
 use crate::graph::Graph;
-use crate::ids::{RunId, TaskId};
+use crate::ids::{RunId, TaskId, WorkerId};
 use crate::rng::Rng;
 use crate::story::{Stimulus, Story};
 use crate::time::Time;
@@ -69,6 +70,7 @@ use family::Families;
 use needs::NeedsWhat;
 use placement::Scratch;
 use queue::RankSet;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use stealing::{Answer, Stealing};
 use task::{Edges, Overflow, Task};
@@ -125,6 +127,10 @@ pub struct SchedulerState {
     arrived: Option<Time>,
     /// Since when no worker runs.
     stopped: Option<Time>,
+    /// Paused workers, by when they will be started again.
+    paused: BTreeSet<(Time, WorkerId)>,
+    /// Until then a paused worker may run again: the no-workers time-out begins after it.
+    pause_grace: Time,
     /// The timer that the driver holds.
     timer: Option<Time>,
     /// `Idle` was said and nothing has happened since.
@@ -183,6 +189,8 @@ impl SchedulerState {
             total_compute_ns: 0,
             arrived: None,
             stopped: Some(Time::default()),
+            paused: BTreeSet::new(),
+            pause_grace: Time::default(),
             timer: None,
             idle_said: true,
             scratch: Scratch::default(),

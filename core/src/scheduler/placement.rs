@@ -184,8 +184,11 @@ impl SchedulerState {
             }
             return;
         }
-        for drawn in 0..DRAWN {
-            let place = if drawn == 0 { 0 } else { self.rng.below(running.len() as u64) as usize };
+        if let Some(first) = running.first() {
+            self.scratch.add(first, 0);
+        }
+        for _ in 1..DRAWN {
+            let place = self.rng.below(running.len() as u64) as usize;
             self.scratch.add(running.at(place), 0);
         }
     }

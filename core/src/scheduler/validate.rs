@@ -40,6 +40,9 @@ impl SchedulerState {
                 .map_err(|broken| format!("worker {}: {broken}", worker.registration().name))?;
         }
         self.check_stealing()?;
+        let status = |worker| self.status_of(worker);
+        let paused = self.paused.iter().all(|(_, one)| status(*one) == Some(WorkerStatus::Paused));
+        ensure(paused, "a worker that runs or is gone counts as paused")?;
         ensure(needs.len() == self.needs_what.len(), "needed inputs are miscounted")?;
         let agrees = |(worker, input, count)| needs.get(&(worker, input)) == Some(&count);
         ensure(self.needs_what.iter().all(agrees), "needed inputs are off")?;

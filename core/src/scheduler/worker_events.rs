@@ -123,6 +123,7 @@ impl SchedulerState {
         let Some(record) = self.workers.remove(worker) else { return };
         self.forget_load(worker);
         self.amm.forget_worker(worker);
+        self.note_pause(worker, WorkerStatus::Running);
         self.total_compute_ns = self.total_compute_ns.saturating_sub(record.compute_ns);
         let rank = |state: &Self, task: TaskId| std::cmp::Reverse(state.tasks[task.index()].rank);
         let mut processing: Vec<TaskId> = record.processing.iter().map(|one| one.task).collect();
@@ -183,6 +184,8 @@ impl SchedulerState {
         if record.profile.status == WorkerStatus::ClosingGracefully {
             return;
         }
+        self.note_pause(worker, status);
+        let Some(record) = self.workers.get_mut(worker) else { return };
         match status {
             WorkerStatus::Running => {
                 record.profile.status = status;
@@ -234,6 +237,7 @@ impl SchedulerState {
     /// A timer is due.
     pub(super) fn on_timeout(&mut self, out: &mut SchedulerOut) {
         self.timer = None;
+        self.restart_paused(out);
         self.give_up_unserved();
         self.drain(out);
         self.manage_memory_on_time(out);
@@ -271,7 +275,8 @@ impl SchedulerState {
     /// From when on tasks may be given up, and after how long; none while workers may still come.
     fn no_workers_limit(&self) -> Option<(Time, u64)> {
         let limit = self.config.no_workers_timeout_ns;
-        Some((self.arrived?, limit)).filter(|_| limit > 0)
+        // Workers that are paused run again, at the latest after their restart.
+        Some((self.arrived?.max(self.pause_grace), limit)).filter(|_| limit > 0)
     }
 
     /// When the first task that no worker serves is given up.
@@ -290,7 +295,8 @@ impl SchedulerState {
         } else {
             self.stopped.get_or_insert(self.now);
         }
-        let deadlines = [self.no_workers_due(), self.amm_deadline(), self.steal_due()];
+        let deadlines =
+            [self.no_workers_due(), self.amm_deadline(), self.steal_due(), self.restart_due()];
         let Some(due) = deadlines.into_iter().flatten().min() else { return };
         if self.timer.is_none_or(|timer| due < timer) {
             self.timer = Some(due);

@@ -267,7 +267,7 @@ mod tests {
     #[test]
     fn path_and_work_leave_out_what_nobody_needs() {
         let bounds = bounds(u64::MAX, (2, 1));
-        assert_eq!((bounds.critical_path_ns, bounds.work_ns, bounds.bytes_ns), (650, 525, 50));
+        assert_eq!((bounds.critical_path_ns, bounds.work_ns, bounds.bytes_ns), (650, 525, 650));
         assert_eq!(bounds.greatest_ns(), 650);
     }
 

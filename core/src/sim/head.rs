@@ -55,6 +55,7 @@ impl Simulation {
                 self.agenda.at(at.max(self.now), Happening::SchedulerTimer { at });
             }
             I::WorkerRetired { .. } => self.trace.retired += 1,
+            I::RestartWorker { worker, .. } => self.end(*worker, true),
             I::Idle => self.trace.makespan_ns = self.now.0,
             // Messages to workers went out with the frames.
             I::ComputeTask { .. }

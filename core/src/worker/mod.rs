@@ -347,10 +347,15 @@ impl WorkerState {
         }
     }
 
+    /// The earliest moment at which something is due without an event.
+    fn next_deadline(&self) -> Option<Time> {
+        let deadlines = [self.peers.next_retry(), self.find_missing_at, self.give_back_at];
+        deadlines.into_iter().flatten().min()
+    }
+
     /// One timer serves all: asks for it when the earliest deadline changed.
     fn arm_timer(&mut self) {
-        let deadlines = [self.peers.next_retry(), self.find_missing_at, self.give_back_at];
-        if let Some(at) = deadlines.into_iter().flatten().min()
+        if let Some(at) = self.next_deadline()
             && self.timer.is_none_or(|armed| at < armed)
         {
             self.timer = Some(at);

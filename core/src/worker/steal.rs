@@ -1,4 +1,4 @@
-//! steal-request: the scheduler asks for a task back, for a worker that has nothing to do.
+//! Tasks that leave before they began, because the scheduler asks for them back (steal-request).
 //!
 //! What has not begun is let go and the answer says so; anything else stays. The answer names the
 //! state in which the request found the task, so the scheduler needs no guess: only waiting, ready
@@ -24,7 +24,7 @@ impl WorkerState {
 }
 
 /// To be computed here, and not begun.
-pub(super) const fn is_movable(state: State) -> bool {
+const fn is_movable(state: State) -> bool {
     matches!(state, State::Waiting | State::Ready | State::Constrained)
 }
 

@@ -119,6 +119,9 @@ impl Amm {
             || !self.copies.is_empty()
             || !self.moves.is_empty()
             || self.rebalance.is_some()
+            // Whose order is void, or who was let go of with a task that shared it, never comes: its
+            // time must pass.
+            || !self.under_way.is_empty()
     }
 }
 

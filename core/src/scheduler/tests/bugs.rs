@@ -215,7 +215,8 @@ fn bug_8702_8703_a_lost_input_calls_every_dependent_back() {
 fn bug_3761_5235_5635_paused_workers_keep_no_task_for_ever() {
     let mut draft = Draft::default();
     let tasks: Vec<TaskId> = (0..4).map(|i| draft.task(&format!("t{i}"), &[])).collect();
-    let config = Config { max_reschedules: 0, ..checked() };
+    // Without restarts nobody waits for a worker that is paused for good.
+    let config = Config { max_reschedules: 0, pause_restart_ns: 0, ..checked() };
     let mut cluster = Cluster::with(config, &[1, 1]);
     cluster.handle(SchedulerEvent::AllWorkersArrived);
     cluster.submit(&draft.graph(), &tasks);
@@ -232,7 +233,11 @@ fn bug_3761_5235_5635_paused_workers_keep_no_task_for_ever() {
     assert!(tasks.iter().all(|task| cluster.on(*task).0 == WorkerId(1)));
     give_back(&mut cluster, 1);
     assert!(tasks.iter().all(|task| cluster.state.state_of(*task) == S::NoWorker));
-    cluster.now = cluster.now.after_ns(61 * SECOND_NS);
+    // The no-workers time-out begins when they would have been started again.
+    cluster.now = cluster.now.after_ns(359 * SECOND_NS);
+    cluster.handle(SchedulerEvent::Timeout);
+    assert!(tasks.iter().all(|task| cluster.state.state_of(*task) == S::NoWorker));
+    cluster.now = cluster.now.after_ns(2 * SECOND_NS);
     cluster.handle(SchedulerEvent::Timeout);
     for task in &tasks {
         assert_eq!(cluster.state.error_of(*task).unwrap().error.kind, "NoWorkerError");
@@ -323,7 +328,8 @@ fn bug_5497_an_unrelated_computation_runs_after_an_error() {
         let a = draft.task("a", &[]);
         let b = draft.task("b", &[a]);
         let c = draft.task("c", &[b]);
-        let config = Config { max_reschedules: 0, ..checked() };
+        // Without restarts nobody waits for a worker that is paused for good.
+        let config = Config { max_reschedules: 0, pause_restart_ns: 0, ..checked() };
         let mut cluster = Cluster::with(config, &[1]);
         cluster.submit(&draft.graph(), &[after_bad, c]);
         fail(&mut cluster, bad);

@@ -115,12 +115,20 @@ pub(super) struct Cluster {
     pub(super) out: SchedulerOut,
     /// Sent and not answered.
     pub(super) sent: VecDeque<(WorkerId, TaskId, RunId)>,
+    /// Steal-requests that were not answered: victim, task, stimulus.
+    pub(super) asked: VecDeque<(WorkerId, TaskId, u64)>,
 }
 
 impl Cluster {
     pub(super) fn new(config: Config) -> Self {
         let state = SchedulerState::new(config, 1);
-        Self { state, now: Time(0), out: SchedulerOut::default(), sent: VecDeque::new() }
+        Self {
+            state,
+            now: Time(0),
+            out: SchedulerOut::default(),
+            sent: VecDeque::new(),
+            asked: VecDeque::new(),
+        }
     }
 
     /// A cluster with workers 0, 1, … of so many threads.
@@ -139,6 +147,9 @@ impl Cluster {
         for instruction in &self.out.instructions {
             if let SchedulerInstruction::ComputeTask { worker, task, run_id, .. } = instruction {
                 self.sent.push_back((*worker, *task, *run_id));
+            }
+            if let SchedulerInstruction::StealRequest { worker, task, stimulus_id } = instruction {
+                self.asked.push_back((*worker, *task, *stimulus_id));
             }
         }
     }
@@ -270,6 +281,7 @@ pub(super) fn render(out: &SchedulerOut) -> Vec<String> {
         }
         I::AcceptWorker { worker, .. } => format!("w{} accept", worker.0),
         I::RefuseWorker { worker, reason } => format!("w{} refuse: {reason}", worker.0),
+        I::RestartWorker { worker, reason } => format!("w{} restart: {reason}", worker.0),
         I::CloseWorker { worker, reason } => format!("w{} close: {reason}", worker.0),
         I::KeyInMemory { client, task } => format!("c{} memory {}", client.0, task.0),
         I::TaskErred { client, task } => format!("c{} erred {}", client.0, task.0),

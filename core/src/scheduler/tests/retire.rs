@@ -163,6 +163,23 @@ fn deaths_on_the_way_end_the_order() {
     assert_eq!(cluster.on(X).0, WorkerId(2));
 }
 
+/// The order is void and its copy never comes: it is not waited for longer than its time.
+#[test]
+fn a_copy_whose_order_is_void_is_forgotten_in_time() {
+    let mut cluster = results(managed(), 3, &[(0, 10), (1, 20), (2, 30)]);
+    cluster.add_keys(2, &[X]);
+    cluster.status(2, WorkerStatus::Paused);
+    cluster.handle(retire(&[0]));
+    assert!(cluster.said()[1].starts_with("w1 acquire 0@"), "{:?}", cluster.said());
+    cluster.lose(WorkerId(0));
+    assert_eq!(cluster.holders(X), [2]);
+    assert!(cluster.state.is_moving_data());
+    for _ in 0..5 {
+        assert_eq!(cluster.tick(), [""; 0]);
+    }
+    assert!(!cluster.state.is_moving_data());
+}
+
 /// Idle before busy, little data before much, as long as memory suffices and enough stay.
 #[test]
 fn whom_the_cluster_can_do_without() {
