@@ -216,5 +216,5 @@ impl SchedulerState {
 
 /// A worker has tasks that it cannot run now.
 fn is_overfull(worker: &Worker, runs: bool) -> bool {
-    worker.slots_used > worker.nthreads || (!runs && worker.processing.len() > 0)
+    worker.slots_used > worker.nthreads || (!runs && !worker.processing.is_empty())
 }
