@@ -23,6 +23,7 @@ mod emptiest;
 mod event;
 mod failure;
 mod family;
+mod foresee;
 mod hash;
 mod instruction;
 mod needs;
