@@ -15,8 +15,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
-/// A look at the queue takes a microsecond: when it took this long, another thread ran here.
-const TAKEN_AWAY: Duration = Duration::from_micros(20);
+/// A look at the queue takes a microsecond. When this part of the whole time passed during one,
+/// another thread ran on this core, so it is not free.
+const TAKEN_AWAY: u32 = 4;
 
 /// Where a thread sits.
 #[derive(Clone, Debug, Default)]
@@ -214,9 +215,9 @@ impl PoolShared {
                 std::hint::spin_loop();
             }
             let now = Instant::now();
-            // Somebody else got this core meanwhile: it is not free.
-            let taken_away = now.duration_since(last) > TAKEN_AWAY;
-            if taken_away || now.duration_since(begun) > self.options.spin {
+            let taken_away = now.duration_since(last) > self.options.spin / TAKEN_AWAY;
+            let over = taken_away || now.duration_since(begun) > self.options.spin;
+            if over || self.stopping.load(Ordering::Relaxed) {
                 return node.found(true);
             }
             last = now;
@@ -315,8 +316,11 @@ mod tests {
 
     fn pool(nodes: &[usize], note: Note, report: Report) -> Pool {
         let seats = nodes.iter().map(|node| Seat { cpus: Vec::new(), node: *node }).collect();
-        let options =
-            PoolOptions { seats, spin: Duration::ZERO, bind: Box::new(|_| {}), note, report };
+        started(seats, Duration::ZERO, note, report)
+    }
+
+    fn started(seats: Vec<Seat>, spin: Duration, note: Note, report: Report) -> Pool {
+        let options = PoolOptions { seats, spin, bind: Box::new(|_| {}), note, report };
         let working_directory = Path::new(".").into();
         let programs = Programs::new(TaskFolder::at("unused".into()));
         let store = Store::new(0);
@@ -380,6 +384,41 @@ mod tests {
             (0..3).map(|_| outcomes.recv_timeout(PATIENCE).unwrap()).collect();
         let thread = seen[0].1;
         assert_eq!(seen, [(0, thread), (1, thread), (2, thread)]);
+    }
+
+    #[test]
+    fn a_trickle_of_runs_is_served_by_one_thread_that_looks_for_the_next() {
+        let (sender, outcomes) = channel();
+        let report = Box::new(move |outcome: Outcome| {
+            sender.send(outcome.thread).unwrap();
+            None
+        });
+        let seats = (0..3).map(|cpu| Seat { cpus: vec![cpu], node: 0 }).collect();
+        let pool = started(seats, PATIENCE, Box::new(|_, _| {}), report);
+        let queue = || pool.shared.nodes[0].lock();
+        let idle = || {
+            let queue = queue();
+            queue.looking + queue.asleep.len()
+        };
+        let all_idle = || {
+            while idle() < 3 {
+                std::thread::yield_now();
+            }
+        };
+        all_idle();
+        pool.submitter().submit(run(0, "rank", &[]));
+        outcomes.recv_timeout(PATIENCE).unwrap();
+        all_idle();
+        // At most two are awake, so that a core is left for the I/O thread.
+        let asleep: Vec<usize> = queue().asleep.keys().copied().collect();
+        assert!((1..3).contains(&asleep.len()), "{asleep:?}");
+        for task in 1..50 {
+            pool.submitter().submit(run(task, "rank", &[]));
+            let thread = outcomes.recv_timeout(PATIENCE).unwrap() as usize;
+            assert!(!asleep.contains(&thread), "a run that another finds woke {thread}");
+            all_idle();
+        }
+        assert_eq!(queue().asleep.keys().copied().collect::<Vec<_>>(), asleep);
     }
 
     #[test]

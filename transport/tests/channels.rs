@@ -85,7 +85,8 @@ fn what_is_held_back_keeps_its_place_and_arrives() {
                     let body = move |buffer: &mut Vec<u8>| {
                         buffer.extend_from_slice(&number.to_le_bytes());
                         // Now and then more than the socket takes at once.
-                        buffer.resize(buffer.len() + if number % 1000 == 0 { 400_000 } else { 3 }, 7);
+                        buffer
+                            .resize(buffer.len() + if number % 1000 == 0 { 400_000 } else { 3 }, 7);
                     };
                     let way = chance.below(4);
                     let push = || match way {
@@ -128,11 +129,10 @@ fn what_is_held_back_waits_for_its_release() {
                 sender.push_held_back(|body| body.push(1)).unwrap();
                 way(&sender);
             };
-            let ways: [&dyn Fn(&ChannelSender); 3] = [
-                &ChannelSender::write_now,
-                &ChannelSender::release,
-                &|sender| sender.push(|body| body.push(2)).unwrap(),
-            ];
+            let ways: [&dyn Fn(&ChannelSender); 3] =
+                [&ChannelSender::write_now, &ChannelSender::release, &|sender| {
+                    sender.push(|body| body.push(2)).unwrap()
+                }];
             for (number, way) in ways.into_iter().enumerate() {
                 sends(way);
                 let batch = receiver.recv().await.unwrap().expect("not closed");
