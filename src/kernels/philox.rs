@@ -13,8 +13,8 @@ pub(super) fn block(key: [u64; 2], counter: [u64; 4]) -> [u64; 4] {
     words
 }
 
-/// The words of several counters. The rounds of one block wait for each other, so two blocks side by
-/// side take little longer than one.
+/// The words of several counters. The rounds of one block wait for each other, so two blocks side
+/// by side take little longer than one.
 #[inline(always)]
 pub(super) fn blocks<const N: usize>(key: [u64; 2], counters: [[u64; 4]; N]) -> [[u64; 4]; N] {
     let mut key = key;

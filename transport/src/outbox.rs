@@ -156,8 +156,8 @@ impl Outbox {
         }
     }
 
-    /// Writes what is pending as far as the socket takes it at once; the rest is the writer's, as is
-    /// everything while it is writing. Gives the bytes that were written.
+    /// Writes what is pending as far as the socket takes it at once; the rest is the writer's, as
+    /// is everything while it is writing. Gives the bytes that were written.
     pub(crate) fn write_now(&self) -> usize {
         let mut state = self.lock();
         state.held_back = false;
