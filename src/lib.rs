@@ -29,6 +29,7 @@ mod role;
 pub mod run;
 mod run_local;
 mod scheduler;
+pub mod simulate;
 pub mod supervisor;
 pub mod sweep;
 pub mod task_log;

@@ -182,6 +182,7 @@ fn scheduler_options(config: Config, keep_going: bool) -> SchedulerOptions {
         delivery: Delivery::Keep,
         scheduler_file: None,
         events: None,
+        record: None,
         progress: Progress::None,
         job_id: "local".to_owned(),
         graph_path: String::new(),

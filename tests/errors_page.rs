@@ -2,7 +2,7 @@
 //! sources and compares.
 //!
 //! Messages are `#[error("…")]` of an error type, with its doc comment as the meaning, and the
-//! first argument of `UserError::new`.
+//! first argument of `UserError::new`, with the help that goes with it.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -53,7 +53,9 @@ fn the_page_lists_every_message() {
     }
     let mut page = INTRODUCTION.to_owned();
     for (area, messages) in areas.into_iter().filter(|(_, messages)| !messages.is_empty()) {
-        page.push_str(&format!("\n## {area}\n\n| message | meaning |\n| --- | --- |\n"));
+        page.push_str(&format!(
+            "\n## {area}\n\n| message | meaning, or the way out |\n| --- | --- |\n"
+        ));
         for (message, meaning) in messages {
             page.push_str(&format!("| {} | {meaning} |\n", message.replace('|', "\\|")));
         }
@@ -96,7 +98,7 @@ fn messages(text: &str) -> Vec<(String, String)> {
         let mut argument = text[at + "UserError::new(".len()..].trim_start();
         argument = argument.strip_prefix("format!(").unwrap_or(argument);
         if let Some(message) = literal(argument) {
-            found.push((message, String::new()));
+            found.push((message, way_out(argument)));
         }
     }
     found
@@ -120,6 +122,16 @@ fn literal(text: &str) -> Option<String> {
     // A message without words only passes on another one.
     let words = message.replace("{source}", "");
     words.contains(char::is_alphabetic).then_some(message.replace("{}", "{…}"))
+}
+
+/// The help that goes with a message made here: the first in the same function.
+fn way_out(from: &str) -> String {
+    let function = from.split("\n}\n").next().unwrap_or_default();
+    let own = function.split("UserError::new(").next().unwrap_or_default();
+    let Some((_, help)) = own.split_once(".help(") else { return String::new() };
+    let help = help.trim_start();
+    let help = literal(help.strip_prefix("format!(").unwrap_or(help));
+    help.map_or_else(String::new, |help| format!("help: {}", help.replace('|', "\\|")))
 }
 
 /// The doc comment right above, as one line.

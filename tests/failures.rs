@@ -1,9 +1,9 @@
 //! Workers, tasks and signals that end badly: right results or the right error, and nothing left.
 
-use crate::support::graphs::{Case, graph, task, tree, tree_root, tree_sum};
-use crate::support::run::Run;
+use crate::support::graphs::{Case, graph, task};
+use crate::support::tree_run::TreeRun;
 use crate::support::{Launcher, Start};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
@@ -19,6 +19,22 @@ impl Draw {
     }
 }
 
+/// How long each leaf of the tree computes.
+const BUSY: Duration = Duration::from_millis(3);
+
+/// Kills a worker after `delay`, if the run still goes on.
+fn kill_after(tree: &mut TreeRun, delay: Duration, draw: f64) {
+    let due = tree.joined + delay;
+    while Instant::now() < due && tree.run.goes_on() {
+        std::thread::yield_now();
+    }
+    let workers = tree.run.processes_of_role("worker");
+    if let Some(victim) = workers.get((draw * workers.len() as f64) as usize) {
+        // It may end by itself at this moment.
+        let _gone = victim.signal(Signal::KILL);
+    }
+}
+
 /// What lost workers were at, by the events of the runs.
 #[derive(Default, Debug)]
 struct Losses {
@@ -29,67 +45,16 @@ struct Losses {
     recomputed: u64,
 }
 
-/// Leaves of the tree and the length of each: about a megabyte moves in each transfer.
-const LEVELS: u32 = 5;
-const LENGTH: u64 = 150_000;
-
-/// A run of the tree with events.
-struct Tree {
-    case: Case,
-    run: Run,
-    joined: Instant,
-}
-
-impl Tree {
-    /// Starts it and waits for its workers.
-    fn start(launcher: Launcher) -> Self {
-        let case = Case::new(&tree(LEVELS, LENGTH, 3000));
-        let start = Start::new(launcher).args(case.args()).args(["--validate", "--events"]);
-        let start = start.args([case.path().join("events.jsonl")]);
-        let workers: &[&str] = if launcher == Launcher::Local { &["--workers", "3"] } else { &[] };
-        let file = case.path().join("scheduler.json");
-        let mut run = start.args(["--scheduler-file"]).args([&file]).args(workers).spawn();
-        run.until("a worker", |run| {
-            let text = std::fs::read_to_string(&file).ok()?;
-            let file: Value = serde_json::from_str(&text).ok()?;
-            let all = run.processes_of_role("worker").len();
-            (file["workers"].as_array()?.len() == all).then_some(())
-        });
-        Self { case, run, joined: Instant::now() }
-    }
-
-    /// Waits for the end, checks the result and adds up what was lost.
-    fn end(self, losses: &mut Losses) -> Duration {
-        let outcome = self.run.wait().expect_code(0);
-        let took = self.joined.elapsed();
-        assert_eq!(self.case.floats(&tree_root(LEVELS)), tree_sum(LEVELS, LENGTH), "{outcome}");
-        let summary: Value = serde_json::from_str(outcome.last_line()).unwrap();
-        losses.recomputed += summary["recomputed"].as_u64().unwrap();
-        let events = std::fs::read_to_string(self.case.path().join("events.jsonl")).unwrap();
-        let lost = losses.count(&events);
-        let named = outcome.stderr.matches("worker lost").count();
-        assert_eq!(named, lost, "each loss is named once: {outcome}");
-        took
-    }
-
-    /// Kills a worker after `delay`, if the run still goes on.
-    fn kill(&mut self, delay: Duration, draw: f64) {
-        let due = self.joined + delay;
-        while Instant::now() < due && self.run.goes_on() {
-            std::thread::yield_now();
-        }
-        let workers = self.run.processes_of_role("worker");
-        let Some(victim) = workers.get((draw * workers.len() as f64) as usize) else { return };
-        // It may end by itself at this moment.
-        let _gone = kill_process(Pid::from_raw(victim.pid).unwrap(), Signal::KILL);
-    }
-}
-
 impl Losses {
-    /// Adds what the lost workers were doing; gives their number.
-    fn count(&mut self, events: &str) -> usize {
-        let events: Vec<Value> =
-            events.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    /// Waits for the end and adds what the lost workers were doing.
+    fn end(&mut self, tree: TreeRun) -> Duration {
+        let end = tree.end();
+        self.recomputed += end.summary["recomputed"].as_u64().unwrap();
+        self.count(&end.events);
+        end.took
+    }
+
+    fn count(&mut self, events: &[Value]) {
         let lost: Vec<&Value> =
             events.iter().filter(|event| event["event"] == "worker_lost").collect();
         for lost in &lost {
@@ -104,7 +69,6 @@ impl Losses {
             self.sending += u32::from(any("transfer", "erred", "from"));
             self.receiving += u32::from(any("transfer", "lost", "to"));
         }
-        lost.len()
     }
 
     /// Enough of everything.
@@ -124,15 +88,15 @@ fn forty_kills_at_any_time_leave_the_right_results() {
     let mut losses = Losses::default();
     // The length of the run is measured first; a kill lengthens it, so a few more are drawn.
     let lengths: Vec<Duration> =
-        launchers.iter().map(|launcher| Tree::start(*launcher).end(&mut losses)).collect();
+        launchers.iter().map(|launcher| losses.end(TreeRun::start(*launcher, BUSY, &[]))).collect();
     for round in 0..200 {
         if losses.suffice() {
             break;
         }
         let which = round % launchers.len();
-        let mut tree = Tree::start(launchers[which]);
-        tree.kill(lengths[which].mul_f64(draw.fraction()), draw.fraction());
-        tree.end(&mut losses);
+        let mut tree = TreeRun::start(launchers[which], BUSY, &[]);
+        kill_after(&mut tree, lengths[which].mul_f64(draw.fraction()), draw.fraction());
+        losses.end(tree);
     }
     assert!(losses.suffice(), "{losses:?}");
 }

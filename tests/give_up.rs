@@ -48,7 +48,7 @@ fn running(launcher: Launcher, case: &Case) -> Run {
 }
 
 fn kill(process: &Process) {
-    kill_process(Pid::from_raw(process.pid).unwrap(), Signal::KILL).unwrap();
+    process.signal(Signal::KILL).unwrap();
 }
 
 /// Rank 0 says what happened, once, and returns 3.

@@ -14,6 +14,7 @@ fn summary() -> Summary {
         outputs: 2,
         erred: 1,
         recomputed: 0,
+        stolen: 2,
         seconds: 0.25,
         workers: 2,
         threads: 4,
@@ -114,6 +115,7 @@ fn every_event_fits() {
     writer.write(0.0, &graph);
     writer.write(0.1, &Event::WorkerJoined { worker, host, pid });
     writer.write(0.2, &Event::WorkerLost { worker, host, pid, reason: "signal 9" });
+    writer.write(0.2, &Event::WorkerRetired { worker, host, pid, reason: "its lifetime is over" });
     for outcome in
         [Outcome::Finished, Outcome::Erred, Outcome::Rescheduled, Outcome::Cancelled, Outcome::Lost]
     {
@@ -136,11 +138,12 @@ fn every_event_fits() {
         };
         writer.write(0.4, &transfer);
     }
+    writer.write(0.5, &Event::Steal { key: "k", from: "1", to: "2" });
     writer.write(1.0, &Event::State { workers: &[state], waiting: 1, queued: 2, no_worker: 3 });
     writer.write(2.0, &Event::Graph { phase: Phase::End, graph: "g", tasks: 1, utc: None });
     drop(writer);
     let text = std::fs::read_to_string(&path).unwrap();
-    assert_eq!(text.lines().count(), 14);
+    assert_eq!(text.lines().count(), 15);
     for line in text.lines() {
         assert_fits("events", &serde_json::from_str(line).unwrap());
     }
@@ -170,7 +173,11 @@ fn what_does_not_fit_is_found() {
 
 #[test]
 fn every_schema_uses_known_keywords() {
-    for name in ["manifest", "events", "summary", "scheduler-file", "topology", "info", "doctor"] {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/schema");
+    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name());
+    let names: Vec<String> = files.map(|file| file.into_string().unwrap()).collect();
+    assert!(names.len() >= 9, "{names:?}");
+    for name in names.iter().map(|file| file.strip_suffix(".schema.json").unwrap()) {
         assert!(load(name)["title"].is_string());
         assert!(check(&load(name), &json!({}), "$").is_err(), "{name}");
     }

@@ -2,6 +2,7 @@
 //! try that leaves what is whole alone.
 
 use crate::support::run::Outcome;
+use crate::support::schema::assert_fits;
 use crate::support::{Launcher, Start, oracle};
 use serde_json::Value;
 use std::os::unix::fs::PermissionsExt;
@@ -50,9 +51,20 @@ impl Folder {
         serde_json::from_str(&self.read(name)).unwrap()
     }
 
+    /// The lines of all indexes in a folder of logs.
+    fn index(&self, logs: &str) -> Vec<Value> {
+        let files = std::fs::read_dir(self.path(logs)).unwrap().map(|entry| entry.unwrap().path());
+        let indexes = files.filter(|path| path.extension().is_some_and(|it| it == "index"));
+        let texts: Vec<String> =
+            indexes.map(|path| std::fs::read_to_string(path).unwrap()).collect();
+        let lines = texts.iter().flat_map(|text| text.lines());
+        lines.map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
     /// Asserts the result of each run that is not said to fail; gives the keys of the others.
     fn results(&self) -> Vec<String> {
         let table = self.json("out/sweep.json");
+        assert_fits("sweep", &table);
         let mut others = Vec::new();
         for run in table["runs"].as_array().unwrap() {
             let number = |name: &str| run["parameters"][name].as_str().unwrap().parse::<u64>();
@@ -119,6 +131,10 @@ fn a_thousand_runs_of_which_some_fail_and_are_tried_again() {
 
     let nothing = folder.sweep(Launcher::Local, &["--retry-failed"]).expect_code(0);
     assert!(nothing.stderr.contains("all 1000 runs are whole"), "{nothing}");
+
+    let lines = folder.index("out/logs");
+    assert_eq!(lines.len(), 1000 + 10 + 10, "one for each attempt");
+    lines.iter().for_each(|line| assert_fits("task-log-index", line));
 
     let logs = folder.start(Launcher::Local, "logs", &["a=3,n=200", "--output", "out"]);
     let logs = logs.expect_code(0);
@@ -271,7 +287,7 @@ fn the_example_gives_what_it_says() {
     let outcome = Start::new(Launcher::Local)
         .program(example.join("sweep.sh"))
         .args(["--dry-run"])
-        .env("RDASK_HPC", env!("CARGO_BIN_EXE_rdask-hpc"))
+        .env("RDASK", env!("CARGO_BIN_EXE_rdask-hpc"))
         .current_dir(folder.0.path())
         .finish()
         .expect_code(0);

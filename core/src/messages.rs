@@ -109,6 +109,38 @@ pub enum WorkerStatus {
     ClosingGracefully,
 }
 
+/// State of a task on a worker, in its answer to a steal-request (docs/states.md tells what each
+/// means).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum StateAtWorker {
+    /// Known, nothing held.
+    Released,
+    /// To be computed there, inputs missing.
+    Waiting,
+    /// Inputs there, waits for a slot.
+    Ready,
+    /// Inputs there, waits for slots, memory or resources.
+    Constrained,
+    /// On a thread.
+    Executing,
+    /// On a thread outside the pool.
+    LongRunning,
+    /// Wanted from a peer.
+    Fetch,
+    /// On its way from a peer.
+    Flight,
+    /// Wanted, no holder known.
+    Missing,
+    /// The result is there.
+    Memory,
+    /// Failed there.
+    Erred,
+    /// Released while something runs that cannot be stopped.
+    Cancelled,
+    /// Cancelled, then wanted in the other way.
+    Resumed,
+}
+
 /// What a worker says about itself when it registers.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct WorkerRegistration {
@@ -215,6 +247,16 @@ pub enum ToWorker {
         /// Tasks.
         tasks: Vec<TaskId>,
     },
+    /// Fetch copies, after what tasks need. The only answer is `AddKeys`.
+    AcquireReplicas {
+        /// Tasks, their sizes and holders.
+        tasks: Vec<Dependency>,
+    },
+    /// Close gracefully (give back what has not started, start nothing), or run again.
+    WorkerStatusChange {
+        /// To what.
+        status: WorkerStatus,
+    },
     /// Answer to `RequestRefreshWhoHas`: an empty list means nobody holds it now.
     RefreshWhoHas {
         /// Tasks and their holders.
@@ -245,6 +287,13 @@ pub enum ToWorker {
     Close {
         /// Why, for the log.
         reason: String,
+    },
+    /// Give this task back, if it has not begun; answered by `StealResponse`.
+    StealRequest {
+        /// The task.
+        task: TaskId,
+        /// Of this request; comes back with the answer.
+        stimulus_id: u64,
     },
 }
 
@@ -419,6 +468,15 @@ pub enum ToScheduler {
     },
     /// Last message.
     Goodbye,
+    /// Answer to `StealRequest`: a task in waiting, ready or constrained was let go.
+    StealResponse {
+        /// The task.
+        task: TaskId,
+        /// That of the request.
+        stimulus_id: u64,
+        /// Its state when the request came; none: it is not known there.
+        state: Option<StateAtWorker>,
+    },
 }
 
 /// Nanny to scheduler, on its own connection.
@@ -466,6 +524,15 @@ pub enum FromNanny {
         /// Why, with the last lines of stderr.
         reason: String,
     },
+    /// A worker shall leave: its results move to others first, then it ends.
+    RetireWorker {
+        /// Its slot's name.
+        slot: String,
+        /// Why.
+        reason: String,
+        /// Start another in its place.
+        restart: bool,
+    },
     /// A stop signal arrived here.
     Signalled {
         /// Its number.
@@ -488,6 +555,13 @@ pub enum ToNanny {
         reason: String,
         /// Start another.
         restart: bool,
+    },
+    /// A worker that should retire goes on: nobody can take what it holds.
+    NotRetired {
+        /// Slot name.
+        slot: String,
+        /// Why.
+        reason: String,
     },
     /// The job is over: end the worker, say goodbye.
     Close {

@@ -1,7 +1,8 @@
 //! A bounded ring of transitions: `story(task)` tells what happened to it.
 //!
 //! Each machine owns one, with its own state type. The ring never grows beyond its capacity, so a
-//! long job costs no more memory than a short one.
+//! long job costs no more memory than a short one. What all state changes of an event share is
+//! kept once: a ring that every task writes to must leave the cache to the tasks.
 
 use crate::ids::TaskId;
 use crate::time::Time;
@@ -49,10 +50,32 @@ impl<S: fmt::Debug> fmt::Display for Transition<S> {
     }
 }
 
+/// A state change as it is kept: a dozen bytes, because every task leaves a handful.
+#[derive(Clone, Copy, Debug)]
+struct Step<S> {
+    task: TaskId,
+    /// Number of its cause, counted from the first one ever and wrapping.
+    cause: u32,
+    start: S,
+    asked: S,
+    finish: S,
+}
+
+/// What the state changes of one event share.
+#[derive(Clone, Copy, Debug)]
+struct Cause {
+    stimulus: Stimulus,
+    time: Time,
+}
+
 /// The ring.
 #[derive(Clone, Debug)]
 pub struct Story<S> {
-    ring: VecDeque<Transition<S>>,
+    steps: VecDeque<Step<S>>,
+    /// Causes of the steps that are kept, in order.
+    causes: VecDeque<Cause>,
+    /// Number of the first of them.
+    first_cause: u32,
     capacity: usize,
 }
 
@@ -60,7 +83,8 @@ impl<S: Copy> Story<S> {
     /// A ring of `capacity` transitions; 0 keeps none.
     #[must_use]
     pub fn new(capacity: usize) -> Self {
-        Self { ring: VecDeque::new(), capacity }
+        let (steps, causes) = (VecDeque::new(), VecDeque::new());
+        Self { steps, causes, first_cause: 0, capacity }
     }
 
     /// Appends one and forgets the oldest beyond the capacity.
@@ -68,19 +92,84 @@ impl<S: Copy> Story<S> {
         if self.capacity == 0 {
             return;
         }
-        if self.ring.len() == self.capacity {
-            self.ring.pop_front();
+        if self.steps.len() == self.capacity {
+            self.forget_oldest();
         }
-        self.ring.push_back(transition);
+        let Transition { task, start, asked, finish, stimulus, time } = transition;
+        let cause = Cause { stimulus, time };
+        // Numbers are not given twice, so that kinds need not be compared.
+        let same = |last: &Cause| last.stimulus.number == stimulus.number && last.time == time;
+        if !self.causes.back().is_some_and(same) {
+            self.causes.push_back(cause);
+        }
+        let cause = self.first_cause.wrapping_add(number(self.causes.len() - 1));
+        self.steps.push_back(Step { task, cause, start, asked, finish });
+    }
+
+    /// Forgets the oldest step, and its cause with the last step that has it.
+    fn forget_oldest(&mut self) {
+        self.steps.pop_front();
+        let next = self.steps.front().map(|step| step.cause);
+        if next != Some(self.first_cause) {
+            self.causes.pop_front();
+            self.first_cause = self.first_cause.wrapping_add(1);
+        }
     }
 
     /// Transitions of one task, oldest first.
-    pub fn of(&self, task: TaskId) -> impl Iterator<Item = &Transition<S>> {
-        self.ring.iter().filter(move |transition| transition.task == task)
+    pub fn of(&self, task: TaskId) -> impl Iterator<Item = Transition<S>> {
+        self.all().filter(move |transition| transition.task == task)
     }
 
     /// All transitions, oldest first.
-    pub fn all(&self) -> impl Iterator<Item = &Transition<S>> {
-        self.ring.iter()
+    pub fn all(&self) -> impl Iterator<Item = Transition<S>> {
+        self.steps.iter().map(|step| {
+            let Step { task, cause, start, asked, finish } = *step;
+            let Cause { stimulus, time } =
+                self.causes[cause.wrapping_sub(self.first_cause) as usize];
+            Transition { task, start, asked, finish, stimulus, time }
+        })
+    }
+}
+
+fn number(index: usize) -> u32 {
+    u32::try_from(index).expect("a story keeps fewer than 2^32 transitions")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Stimulus, Story, Transition};
+    use crate::ids::TaskId;
+    use crate::rng::Rng;
+    use crate::time::Time;
+
+    #[test]
+    fn keeps_the_latest_with_their_causes() {
+        for capacity in [0, 1, 2, 7, 64] {
+            let mut rng = Rng::new(capacity as u64);
+            let mut story = Story::new(capacity);
+            let mut all = Vec::new();
+            for number in 1..200 {
+                for _ in 0..rng.below(4) {
+                    let step = |rng: &mut Rng| rng.below(8) as u8;
+                    let kind = if number % 3 == 0 { "timeout" } else { "heartbeat" };
+                    let transition = Transition {
+                        task: TaskId(rng.below(5) as u32),
+                        start: step(&mut rng),
+                        asked: step(&mut rng),
+                        finish: step(&mut rng),
+                        stimulus: Stimulus { number, kind },
+                        time: Time(number / 2),
+                    };
+                    story.push(transition);
+                    all.push(transition);
+                }
+                let kept = &all[all.len().saturating_sub(capacity)..];
+                assert_eq!(story.all().collect::<Vec<_>>(), kept);
+                let of_two: Vec<_> =
+                    kept.iter().filter(|one| one.task == TaskId(2)).copied().collect();
+                assert_eq!(story.of(TaskId(2)).collect::<Vec<_>>(), of_two);
+            }
+        }
     }
 }

@@ -6,8 +6,8 @@
 
 use crate::codec;
 use crate::graph::Graph;
-use crate::ids::{TaskId, WorkerId};
-use crate::messages::{ComputeTask, Dependency, Needs, Peer, ToScheduler, ToWorker};
+use crate::ids::{RunId, SpecId, TaskId, WorkerId};
+use crate::messages::{ComputeTask, Dependency, Needs, Peer, Priority, ToScheduler, ToWorker};
 use crate::scheduler::{
     DependencyAt, SchedulerEvent, SchedulerInstruction, SchedulerOut, SchedulerState,
 };
@@ -69,22 +69,9 @@ impl Introductions {
                 let Some(graph) = graph else { return };
                 let dependencies = dependencies.of(&out.dependencies);
                 self.introduce(*worker, dependencies, (out, state), send);
-                let spec = graph.spec_of[task.index()];
-                if self.told.entry(*worker).or_default().specs.insert(spec.index()) {
-                    let bytes = self.spec(graph, spec.index());
-                    send(*worker, ToWorker::DefineSpec { spec, bytes });
-                }
-                let compute = ComputeTask {
-                    task: *task,
-                    key: graph.key(*task).to_owned(),
-                    run_id: *run_id,
-                    attempt: *attempt,
-                    priority: *priority,
-                    spec,
-                    arguments: arguments(graph.inputs.row(*task), dependencies),
-                    dependencies: dependencies.iter().map(|one| dependency(one, out)).collect(),
-                    needs: needs(graph, *task),
-                };
+                let spec = self.define(*worker, graph, *task, send);
+                let sending = (*run_id, *attempt, *priority);
+                let compute = compute((graph, spec), *task, sending, (dependencies, out));
                 send(*worker, ToWorker::ComputeTask(compute));
             }
             I::FreeKeys { worker, tasks } => {
@@ -92,6 +79,14 @@ impl Introductions {
             }
             I::RemoveReplicas { worker, tasks } => {
                 send(*worker, ToWorker::RemoveReplicas { tasks: tasks.of(&out.tasks).to_vec() });
+            }
+            I::AcquireReplicas { worker, who_has } => {
+                let copies = who_has.of(&out.dependencies);
+                self.introduce(*worker, copies, (out, state), send);
+                send(*worker, ToWorker::AcquireReplicas { tasks: listed(copies, out) });
+            }
+            I::WorkerStatusChange { worker, status } => {
+                send(*worker, ToWorker::WorkerStatusChange { status: *status });
             }
             I::RefreshWhoHas { worker, who_has } => {
                 let entries = who_has.of(&out.dependencies);
@@ -107,22 +102,44 @@ impl Introductions {
             I::BadKeyAck { worker, task, peer } => {
                 send(*worker, ToWorker::BadKeyAck { task: *task, peer: *peer });
             }
-            I::AcceptWorker { worker, heartbeat_ns } => {
-                let (worker, heartbeat_ns) = (*worker, *heartbeat_ns);
+            &I::StealRequest { worker, task, stimulus_id } => {
+                send(worker, ToWorker::StealRequest { task, stimulus_id });
+            }
+            &I::AcceptWorker { worker, heartbeat_ns } => {
                 send(worker, ToWorker::Registered { worker, heartbeat_ns });
             }
             I::RefuseWorker { worker, reason } | I::CloseWorker { worker, reason } => {
                 send(*worker, ToWorker::Close { reason: reason.clone() });
             }
-            I::KeyInMemory { .. }
+            I::WorkerRetired { .. }
+            | I::WorkerNotRetired { .. }
+            | I::KeyInMemory { .. }
             | I::TaskErred { .. }
             | I::LostData { .. }
             | I::TaskRetried { .. }
             | I::CancelledKeys { .. }
+            | I::Stolen { .. }
+            | I::RestartWorker { .. }
             | I::Idle
             | I::SetTimer(_)
             | I::Warn(_) => {}
         }
+    }
+
+    /// The spec of a task, which the worker is told once.
+    fn define(
+        &mut self,
+        worker: WorkerId,
+        graph: &Graph,
+        task: TaskId,
+        send: &mut dyn FnMut(WorkerId, ToWorker),
+    ) -> SpecId {
+        let spec = graph.spec_of[task.index()];
+        if self.told.entry(worker).or_default().specs.insert(spec.index()) {
+            let bytes = self.spec(graph, spec.index());
+            send(worker, ToWorker::DefineSpec { spec, bytes });
+        }
+        spec
     }
 
     fn spec(&mut self, graph: &Graph, spec: usize) -> Vec<u8> {
@@ -160,9 +177,33 @@ impl Introductions {
     }
 }
 
-fn dependency(one: &DependencyAt, out: &SchedulerOut) -> Dependency {
-    let who_has = one.holders.of(&out.holders).to_vec();
-    Dependency { task: one.task, nbytes: one.nbytes, who_has }
+/// A task as it crosses, for one sending of it.
+fn compute(
+    (graph, spec): (&Graph, SpecId),
+    task: TaskId,
+    (run_id, attempt, priority): (RunId, u32, Priority),
+    (inputs, out): (&[DependencyAt], &SchedulerOut),
+) -> ComputeTask {
+    ComputeTask {
+        task,
+        key: graph.key(task).to_owned(),
+        run_id,
+        attempt,
+        priority,
+        spec,
+        arguments: arguments(graph.inputs.row(task), inputs),
+        dependencies: listed(inputs, out),
+        needs: needs(graph, task),
+    }
+}
+
+/// Results with their sizes and holders, as they cross.
+fn listed(inputs: &[DependencyAt], out: &SchedulerOut) -> Vec<Dependency> {
+    let one = |input: &DependencyAt| {
+        let who_has = input.holders.of(&out.holders).to_vec();
+        Dependency { task: input.task, nbytes: input.nbytes, who_has }
+    };
+    inputs.iter().map(one).collect()
 }
 
 /// Arguments as positions among the distinct inputs; empty when they are just those in order.
@@ -219,6 +260,9 @@ pub fn scheduler_event(worker: WorkerId, message: ToScheduler) -> Option<Schedul
         M::RequestRefreshWhoHas { tasks } => E::RequestRefreshWhoHas { worker, tasks },
         M::WorkerStatusChange { status } => E::WorkerStatusChange { worker, status },
         M::BadReplica { task, peer, why } => E::BadReplica { worker, task, peer, why },
+        M::StealResponse { task, stimulus_id, state } => {
+            E::StealResponse { worker, task, stimulus_id, state }
+        }
         M::Heartbeat(heartbeat) => E::Heartbeat {
             worker,
             worker_now_ns: heartbeat.now_ns,
@@ -248,9 +292,12 @@ pub fn worker_event(message: ToWorker, machine: &str) -> Option<WorkerEvent> {
         M::ComputeTask(compute) => E::ComputeTask(Box::new(compute)),
         M::FreeKeys { tasks } => E::FreeKeys { tasks },
         M::RemoveReplicas { tasks } => E::RemoveReplicas { tasks },
+        M::AcquireReplicas { tasks } => E::AcquireReplicas { tasks },
+        M::WorkerStatusChange { status } => E::StatusChange { status },
         M::RefreshWhoHas { who_has } => E::RefreshWhoHas { who_has },
         M::RemoveWorker { worker } => E::RemoveWorker { worker },
         M::BadKeyAck { task, peer } => E::BadKeyAck { task, peer },
+        M::StealRequest { task, stimulus_id } => E::StealRequest { task, stimulus_id },
         M::Registered { .. }
         | M::DefineSpec { .. }
         | M::WriteOutput { .. }
@@ -280,6 +327,9 @@ pub fn message_of(instruction: WorkerInstruction) -> Option<ToScheduler> {
         I::RequestRefreshWhoHas { tasks } => M::RequestRefreshWhoHas { tasks },
         I::WorkerStatusChange { status } => M::WorkerStatusChange { status },
         I::BadReplica { task, peer, why } => M::BadReplica { task, peer, why },
+        I::StealResponse { task, stimulus_id, state } => {
+            M::StealResponse { task, stimulus_id, state }
+        }
         I::Execute { .. }
         | I::Cancel { .. }
         | I::GatherDep { .. }

@@ -52,6 +52,7 @@ fn shrink(seed: u64) -> Vec<u32> {
 fn seeds() {
     let (seeds, first) = (number("SIM_SEEDS", 300), number("SIM_FIRST", 0));
     let (mut events, mut deaths, mut transfers) = (0, 0, 0);
+    let (mut stolen, mut retired) = (0, 0);
     for seed in first..first + seeds {
         let trace = match run(seed, &[]) {
             Ok(trace) => trace,
@@ -69,10 +70,15 @@ fn seeds() {
         events += trace.events;
         deaths += trace.deaths;
         transfers += trace.transfers;
+        stolen += trace.stolen;
+        retired += trace.retired;
         if (seed - first + 1) % 10_000 == 0 {
             println!("{} seeds, {events} events", seed - first + 1);
         }
     }
-    println!("{seeds} seeds from {first}: {events} events, {transfers} transfers, {deaths} deaths");
-    assert!(seeds < 100 || (deaths > 0 && transfers > 0));
+    println!(
+        "{seeds} seeds from {first}: {events} events, {transfers} transfers, {stolen} steals, \
+         {deaths} deaths, {retired} retired"
+    );
+    assert!(seeds < 100 || (deaths > 0 && transfers > 0 && stolen > 0 && retired > 0));
 }

@@ -7,6 +7,6 @@
 model=$(dirname "$0")/logistic.sh
 # LAUNCH is one or more words, so it stands without quotes.
 # shellcheck disable=SC2086
-exec ${LAUNCH:-} "${RDASK_HPC:-rdask-hpc}" sweep \
+exec ${LAUNCH:-} "${RDASK:-rdask-hpc}" sweep \
     --param r="${R:-3050..4040..10}" --param k="${K:-1..10}" \
     --timeout 60 "$@" -- "$model" '{r}' '{k}'

@@ -277,7 +277,9 @@ impl Nanny {
             return;
         }
         let at = out.len();
-        self.on_ended(now, index, (ending, executing), out);
+        // One that ended when it was asked to is no death.
+        let as_asked = asked == Some(true) && ending.code == Some(0);
+        self.on_ended(now, index, (ending, executing || as_asked), out);
         let restarts = self.slots[index].state != State::Down;
         let report = NannyInstruction::ReportDeath { slot: index, pid, ending, restarts };
         out.insert(at, report);

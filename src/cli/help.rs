@@ -79,6 +79,34 @@ Examples:
   rdask-hpc logs run-7
   rdask-hpc logs 'case=a,seed=17' --output results
   rdask-hpc logs run-7 --json";
+
+/// Below `simulate`.
+pub(super) const SIMULATE: &str = "\
+The real scheduler and workers run in simulated time; the same graph, options and seed give
+the same answer on every machine. Durations and sizes are those that the graph says: the
+attribute `time`, the parameters of busy, bytes and sleep, the shapes that are created. The
+lower bound is what no scheduler can beat: the longest chain, all work over all threads, the
+phases of a graph that is narrow at its ends, and the bytes that one task must gather.
+
+Examples:
+  rdask-hpc simulate graph.bin --workers 24
+  rdask-hpc simulate graph.json --workers 168 --threads 4 --latency 5 --bandwidth 10
+  rdask-hpc simulate graph.bin --workers 24 --faults crash,freeze --seed 7
+  rdask-hpc simulate - --task-us 50000 --bytes 1MiB --json < graph.bin";
+
+/// Below `replay`.
+pub(super) const REPLAY: &str = "\
+A record is written by `rdask-hpc --record FILE GRAPH`. The events in it run through a fresh
+scheduler, which must end in the state that the recorded one ended in: the hashes of both are
+compared. A record that ends in the middle, because the run was killed, runs to its last whole
+event.
+
+Examples:
+  rdask-hpc replay run.record
+  rdask-hpc replay run.record --story sum-17
+  rdask-hpc replay run.record --until 5000 --json
+  rdask-hpc replay run.record --events";
+
 /// Below `config`.
 pub(super) const CONFIG: &str = "\
 Examples:

@@ -19,8 +19,10 @@ mod help;
 mod later;
 mod logs;
 mod print;
+mod replay;
 pub mod role;
 mod run;
+mod simulate;
 mod sweep;
 pub mod topology;
 mod version;
@@ -84,6 +86,12 @@ enum Command {
     /// Show what a command task printed
     #[command(after_help = help::LOGS)]
     Logs(logs::LogsArgs),
+    /// Run a graph on a machine that is not there: makespan, transfers, memory
+    #[command(after_help = help::SIMULATE)]
+    Simulate(simulate::SimulateArgs),
+    /// Run a flight record again
+    #[command(after_help = help::REPLAY)]
+    Replay(replay::ReplayArgs),
     /// Show every option and setting with its value and where it comes from
     #[command(after_help = help::CONFIG, override_usage = "rdask-hpc config [RUN OPTIONS]")]
     Config(config::ConfigArgs),
@@ -128,6 +136,8 @@ fn dispatch(cli: Cli, commit: Option<&str>) -> anyhow::Result<ExitCode> {
         Some(Command::Doctor(args)) => doctor::run(&args),
         Some(Command::Sweep(args)) => sweep::run(args),
         Some(Command::Logs(args)) => logs::run(args),
+        Some(Command::Simulate(args)) => simulate::run(args),
+        Some(Command::Replay(args)) => replay::run(&args, commit),
         Some(Command::Config(args)) => config::run(args),
         Some(Command::Completions(args)) => completions::run(&args, &Cli::command()),
         Some(Command::Role(args)) => role::run(&args),

@@ -61,13 +61,9 @@ fn mistyped_options_get_a_suggestion() {
 
 #[test]
 fn later_options_and_commands_are_refused_by_name() {
-    for line in [
-        "--checkpoint dir graph.bin",
-        "--walltime=60 graph.bin",
-        "run --native graph.bin",
-        "serve",
-        "simulate",
-    ] {
+    for line in
+        ["--checkpoint dir graph.bin", "--walltime=60 graph.bin", "run --native graph.bin", "serve"]
+    {
         let words: Vec<OsString> =
             std::iter::once("rdask-hpc").chain(line.split_whitespace()).map(Into::into).collect();
         let error = later::refuse(&words).unwrap_err().to_string();
@@ -124,6 +120,11 @@ fn help_of_doctor() {
 #[test]
 fn help_of_config_and_completions() {
     insta::assert_snapshot!(["config", "completions"].map(help).join("\n----\n"));
+}
+
+#[test]
+fn help_of_simulate_and_replay() {
+    insta::assert_snapshot!(["simulate", "replay"].map(help).join("\n----\n"));
 }
 
 #[test]

@@ -104,6 +104,10 @@ pub struct RunOptions {
     pub scheduler_file: Option<PathBuf>,
     /// Where the event file goes.
     pub events: Option<PathBuf>,
+    /// Where the flight record goes.
+    pub record: Option<PathBuf>,
+    /// Bytes of a record that keeps only the latest events.
+    pub record_size: Option<u64>,
     /// How progress is shown.
     pub progress: Progress,
     /// Filter of the log.

@@ -34,6 +34,8 @@ pub(super) fn options(layers: &Layers, directory: &Path) -> Result<RunOptions, U
         json: switch(layers, "json")?,
         scheduler_file: path("scheduler-file"),
         events: path("events"),
+        record: path("record"),
+        record_size: record_size(layers)?,
         progress: choice::<Progress>(layers, "progress")?,
         log: layers.text("log").map_or_else(|| default("log").to_owned(), |(text, _)| text.into()),
         log_dir: path("log-dir"),
@@ -128,6 +130,21 @@ fn memory_limit(layers: &Layers) -> Result<MemoryLimit, UserError> {
         },
     })?;
     Ok(given.unwrap_or(MemoryLimit::Auto))
+}
+
+/// The size of a ring; without a record to keep small it is a mistake.
+fn record_size(layers: &Layers) -> Result<Option<u64>, UserError> {
+    let expected = "a size such as 64MiB";
+    let size = value(layers, "record-size", expected, |text| {
+        parse_bytes(text).ok().filter(|bytes| *bytes > 0)
+    })?;
+    match (size, layers.text("record-size"), layers.text("record")) {
+        (Some(_), Some((_, place)), None) => {
+            Err(UserError::new("there is no record to keep small", place)
+                .help("--record FILE writes one"))
+        }
+        _ => Ok(size),
+    }
 }
 
 fn resources(layers: &Layers) -> Result<Vec<(String, u64)>, UserError> {

@@ -175,6 +175,20 @@ pub(crate) const OPTIONS: &[OptionRow] = &[
         "30",
         "A worker ends itself when the scheduler is away for this long",
     ),
+    row(
+        "record",
+        FAILURES,
+        Value("FILE"),
+        "",
+        "Write every event of the scheduler to FILE, for `replay`",
+    ),
+    rare(
+        "record-size",
+        FAILURES,
+        Value("BYTES"),
+        "",
+        "Keep only the latest events in FILE, in so many bytes",
+    ),
     rare("validate", FAILURES, Switch, "", "Check every invariant after every event"),
     rare("seed", FAILURES, Value("N"), "0", "Seed of ties and jitter; results never depend on it"),
     row("config", SETTINGS, Value("FILE"), "", "TOML file with options and settings"),
@@ -189,7 +203,6 @@ pub(crate) const LATER: &[&str] = &[
     "bootstrap-dir",
     "transport",
     "verify-transfers",
-    "record",
     "walltime",
     "grace",
     "checkpoint",
@@ -202,7 +215,7 @@ pub(crate) const LATER: &[&str] = &[
 
 /// Commands that later versions bring.
 pub(crate) const LATER_COMMANDS: &[&str] =
-    &["jobscript", "serve", "report", "simulate", "replay", "worker", "setup", "story"];
+    &["jobscript", "serve", "report", "worker", "setup", "story"];
 
 /// The row of an option.
 pub(crate) fn find(name: &str) -> Option<&'static OptionRow> {

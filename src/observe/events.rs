@@ -83,6 +83,17 @@ pub enum Event<'a> {
         /// Why.
         reason: &'a str,
     },
+    /// A worker left on purpose: what it held is elsewhere.
+    WorkerRetired {
+        /// Its name.
+        worker: &'a str,
+        /// Its host.
+        host: &'a str,
+        /// Its process.
+        pid: u32,
+        /// Why.
+        reason: &'a str,
+    },
     /// A run of a task ended.
     Task {
         /// Its key.
@@ -120,6 +131,15 @@ pub enum Event<'a> {
         stop: f64,
         /// How: `finished`, `erred` (the sender broke off or was busy) or `lost` (the receiver died).
         outcome: Outcome,
+    },
+    /// A task went from one worker to another before it began.
+    Steal {
+        /// Its key.
+        key: &'a str,
+        /// Who had it.
+        from: &'a str,
+        /// Who has it now.
+        to: &'a str,
     },
     /// The cluster, once a second.
     State {

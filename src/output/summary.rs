@@ -25,6 +25,8 @@ pub struct Summary {
     pub erred: u64,
     /// Executions beyond the first of a task.
     pub recomputed: u64,
+    /// Tasks that went from one worker to another before they began.
+    pub stolen: u64,
     /// From the graph's arrival at the scheduler to its last result.
     pub seconds: f64,
     /// Workers.

@@ -4,6 +4,7 @@ use super::worker::WorkerPlace;
 use super::{Request, endpoint, runtime, server_id};
 use crate::clock::Clock;
 use crate::graph_load::{self, LoadError, Terms};
+use crate::observe::record::RecordOptions;
 use crate::scheduler::{
     self, Delivery, ExpectedWorker, FolderOptions, Inbox, OnAccepted, SchedulerFileOptions,
     SchedulerOptions, Verdict,
@@ -156,6 +157,10 @@ fn options(start: &Start, request: &Request) -> anyhow::Result<SchedulerOptions>
         }),
         scheduler_file,
         events: run.events.clone(),
+        record: run
+            .record
+            .as_ref()
+            .map(|path| RecordOptions { path: path.clone(), size: run.record_size }),
         progress: run.progress,
         job_id: start.job_id.clone(),
         graph_path: request.graph.clone(),

@@ -292,6 +292,7 @@ impl Driver {
             self.fail(3, &format!("results could not be synced: {error}"), None);
         }
         self.forget_sync(worker);
+        self.end_retired(worker);
     }
 
     /// A worker has synced, or never will.

@@ -241,6 +241,7 @@ impl Driver {
             outputs: self.outputs_written,
             erred: self.state.erred_count(),
             recomputed: self.state.recomputed_count(),
+            stolen: self.state.stolen_count(),
             seconds,
             workers: self.most_workers.0,
             threads: self.most_workers.1,

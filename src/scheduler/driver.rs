@@ -10,6 +10,7 @@ use super::nannies::Nannies;
 use super::observe::Observer;
 use super::{Inbox, LoadedGraph, SchedulerOptions, Verdict, read};
 use crate::clock::Clock;
+use crate::observe::record::{self, Recorder};
 use crate::user_error::UserError;
 use rdask_core::codec;
 use rdask_core::graph::Graph;
@@ -67,6 +68,7 @@ pub(super) struct Driver {
     pub(super) job: Job,
     pub(super) folder: Option<Folder>,
     pub(super) observer: Observer,
+    recorder: Option<Recorder>,
     pub(super) phase: Phase,
     timer: Option<Time>,
     /// Beginning of this process's wait for workers.
@@ -106,6 +108,7 @@ impl Driver {
             job: Job::default(),
             folder: None,
             observer: Observer::new(&options),
+            recorder: None,
             phase: Phase::Starting,
             timer: None,
             started: Instant::now(),
@@ -131,6 +134,12 @@ impl Driver {
         self.observer
             .open_events(events.as_deref())
             .map_err(|error| refusal("event file", error, events.as_deref(), "--events"))?;
+        if let Some(options) = &self.options.record {
+            let info = record::info(&self.options.config, self.options.seed);
+            let recorder = Recorder::create(options, info)
+                .map_err(|error| refusal("record", error, Some(&options.path), "--record"))?;
+            self.recorder = Some(recorder);
+        }
         self.try_write_scheduler_file().map_err(|error| {
             let path = self.options.scheduler_file.as_ref().map(|file| file.path.as_path());
             refusal("scheduler file", error, path, "--scheduler-file")
@@ -138,8 +147,9 @@ impl Driver {
     }
 
     pub(super) async fn run(mut self, mut receiver: mpsc::Receiver<Inbox>) -> Verdict {
+        let opened = self.open_files();
         self.handle(SchedulerEvent::AddClient(JOB));
-        if let Err(error) = self.open_files() {
+        if let Err(error) = opened {
             self.refuse_error(&error);
         }
         let mut items = Vec::with_capacity(TAKE);
@@ -162,10 +172,17 @@ impl Driver {
             if next_tick <= now {
                 next_tick = now + TICK;
                 self.tick(now);
+                if let Some(recorder) = &mut self.recorder {
+                    recorder.flush(|| self.state.fingerprint());
+                }
             }
             self.advance(now);
             if let Phase::Ended(verdict) = &mut self.phase {
-                return std::mem::take(verdict);
+                let verdict = std::mem::take(verdict);
+                if let Some(recorder) = self.recorder.take() {
+                    recorder.finish(self.state.fingerprint(), self.state.state_hash());
+                }
+                return verdict;
             }
         }
     }
@@ -242,7 +259,11 @@ impl Driver {
         tracing::trace!(?event, "scheduler event");
         let mut out = std::mem::take(&mut self.out);
         out.clear();
-        self.state.handle(self.clock.now(), event, &mut out);
+        let now = self.clock.now();
+        if let Some(recorder) = &mut self.recorder {
+            recorder.event(now, &event, || self.state.fingerprint());
+        }
+        self.state.handle(now, event, &mut out);
         let mut reports = Vec::new();
         let mut messages = std::mem::take(&mut self.messages);
         for instruction in &out.instructions {
@@ -279,16 +300,27 @@ impl Driver {
             }
             I::TaskErred { client, task } => reports.push((*client, Report::TaskErred(*task))),
             I::LostData { client, task } => reports.push((*client, Report::LostData(*task))),
+            I::WorkerRetired { worker, reason } => self.on_retired(*worker, reason),
+            I::WorkerNotRetired { worker, reason } => self.on_not_retired(*worker, reason),
             I::ComputeTask { .. }
             | I::FreeKeys { .. }
             | I::RemoveReplicas { .. }
+            | I::AcquireReplicas { .. }
+            | I::WorkerStatusChange { .. }
             | I::RefreshWhoHas { .. }
             | I::RemoveWorker { .. }
             | I::BadKeyAck { .. }
+            | I::StealRequest { .. }
             | I::RefuseWorker { .. }
             | I::CloseWorker { .. }
             | I::TaskRetried { .. }
             | I::CancelledKeys { .. } => {}
+            I::Stolen { task, victim, thief } => {
+                self.observer.steal(self.clock.now(), *task, *victim, *thief);
+            }
+            I::RestartWorker { worker, reason } => {
+                reports.push((JOB, Report::Restart(*worker, reason.clone())));
+            }
             I::Idle => reports.push((JOB, Report::Idle)),
             I::SetTimer(at) => self.timer = Some(*at),
             I::Warn(text) => tracing::warn!("{text}"),
@@ -326,7 +358,7 @@ impl Driver {
 }
 
 /// What the core reports to a client.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Report {
     /// A wanted key is in memory.
     KeyInMemory(TaskId),
@@ -334,6 +366,8 @@ pub(super) enum Report {
     TaskErred(TaskId),
     /// A wanted key was lost and comes again.
     LostData(TaskId),
+    /// A worker is to be started again, and why.
+    Restart(WorkerId, String),
     /// Nothing is left to do.
     Idle,
 }

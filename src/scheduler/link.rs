@@ -2,6 +2,7 @@
 //!
 //! What has crossed the connection already is known to `Introductions` of the core.
 
+use super::retiring::Leaving;
 use crate::outgoing::Outgoing;
 use rdask_core::messages::{Heartbeat, WorkerRegistration};
 use rdask_core::time::Time;
@@ -19,6 +20,8 @@ pub(super) struct Link {
     pub(super) clock_offset_ns: i64,
     /// It holds files that are not synced.
     pub(super) wrote: bool,
+    /// It was ordered to leave, or has left.
+    pub(super) leaving: Option<Leaving>,
     /// Since when it does not read what it is sent.
     pub(super) blocked_since: Option<Instant>,
     /// Its connection.
@@ -33,6 +36,7 @@ impl Link {
             heartbeat: Heartbeat::default(),
             clock_offset_ns: 0,
             wrote: false,
+            leaving: None,
             blocked_since: None,
             outgoing: Outgoing::new(sender),
         }

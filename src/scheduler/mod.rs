@@ -18,6 +18,7 @@ mod job;
 mod link;
 mod nannies;
 mod observe;
+mod retiring;
 mod workers;
 
 pub(crate) use deliver::{Delivery, FolderOptions};
@@ -28,6 +29,7 @@ use crate::clock::Clock;
 use crate::config::Progress;
 use crate::graph_file::content_hash;
 use crate::graph_load::{self, Fault, LoadError, Terms};
+use crate::observe::record::RecordOptions;
 use rdask_core::config::Config;
 use rdask_core::graph::{Graph, static_order};
 use rdask_transport::{Batch, Channel, ChannelReceiver};
@@ -71,6 +73,8 @@ pub(crate) struct SchedulerOptions {
     pub scheduler_file: Option<SchedulerFileOptions>,
     /// Event file.
     pub events: Option<PathBuf>,
+    /// Flight record.
+    pub record: Option<RecordOptions>,
     /// How progress shows.
     pub progress: Progress,
     /// Identity of the job.

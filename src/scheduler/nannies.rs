@@ -37,6 +37,8 @@ pub(super) struct Nannies {
     given_up: Vec<(String, String)>,
     /// Workers whose connection ended and whose nanny has not reported yet.
     awaited: Vec<(WorkerId, Instant, String)>,
+    /// Slots whose worker retired: that they stay empty is no news.
+    emptied: Vec<String>,
     /// Ranks whose nanny is missed: until when, and why.
     absent: BTreeMap<u32, (Instant, String)>,
 }
@@ -49,6 +51,7 @@ impl Nannies {
             registered: Vec::new(),
             given_up: Vec::new(),
             awaited: Vec::new(),
+            emptied: Vec::new(),
             absent: BTreeMap::new(),
         }
     }
@@ -114,6 +117,20 @@ impl Nannies {
         if let Some(known) = self.find(nanny) {
             known.send(&message);
         }
+    }
+
+    /// Tells the supervisor of a slot that its worker goes on.
+    pub(super) fn not_retired(&self, slot: &str, reason: &str) {
+        let message = ToNanny::NotRetired { slot: slot.to_owned(), reason: reason.to_owned() };
+        // Each one knows its own slots and lets others' pass.
+        for nanny in self.by_connection.values().filter(|nanny| !nanny.gone) {
+            nanny.send(&message);
+        }
+    }
+
+    /// A worker retired, and its slot stays empty.
+    pub(super) fn expect_empty(&mut self, slot: &str) {
+        self.emptied.push(slot.to_owned());
     }
 
     /// Tells all supervisors that the job is over.
@@ -225,9 +242,13 @@ impl Driver {
             }
             FromNanny::SlotGivenUp { slot, reason } => {
                 let is_new = self.nannies.give_up(slot.clone(), reason.clone());
-                if is_new && !self.phase.is_over() {
+                let retired = self.nannies.emptied.contains(&slot);
+                if is_new && !retired && !self.phase.is_over() {
                     tracing::warn!(worker = %slot, "gave up this worker: {reason}");
                 }
+            }
+            FromNanny::RetireWorker { slot, reason, restart } => {
+                self.on_retire_order(&slot, reason, restart);
             }
             FromNanny::Signalled { signal } => {
                 self.stop(&format!("signal {}", signal_name(signal)));
@@ -349,6 +370,7 @@ mod tests {
             registered: Vec::new(),
             given_up: Vec::new(),
             awaited: Vec::new(),
+            emptied: Vec::new(),
             absent: BTreeMap::new(),
         }
     }

@@ -87,6 +87,12 @@ impl Observer {
         self.write(now.as_secs_f64(), &event);
     }
 
+    pub(super) fn worker_retired(&mut self, now: Time, worker: &WorkerRegistration, why: &str) {
+        let (host, pid) = (worker.host.as_str(), worker.pid);
+        let event = Event::WorkerRetired { worker: &worker.name, host, pid, reason: why };
+        self.write(now.as_secs_f64(), &event);
+    }
+
     /// `needed` tasks of it will be run.
     pub(super) fn graph_begins(&mut self, now: Time, graph: Option<&Arc<Graph>>, needed: u64) {
         self.graph = graph.map(Arc::clone);
@@ -172,6 +178,15 @@ impl Observer {
         for (task, _) in tasks {
             self.unfinished(state, now, worker, (*task, Outcome::Lost));
         }
+    }
+
+    /// A task was stolen.
+    pub(super) fn steal(&mut self, now: Time, task: TaskId, from: WorkerId, to: WorkerId) {
+        let (Some(graph), true) = (self.graph.clone(), self.events.is_some()) else { return };
+        let name = |worker| self.names.get(&worker).cloned().unwrap_or_default();
+        let (from, to) = (name(from), name(to));
+        let event = Event::Steal { key: graph.key(task), from: &from, to: &to };
+        self.write(now.as_secs_f64(), &event);
     }
 
     /// A transfer began or ended at `to`.

@@ -50,6 +50,7 @@ impl Driver {
             | M::ReleaseWorkerData { .. }
             | M::RequestRefreshWhoHas { .. }
             | M::WorkerStatusChange { .. }
+            | M::StealResponse { .. }
             | M::BadReplica { .. } => self.pass_on(worker, message),
             M::Heartbeat(heartbeat) => self.on_heartbeat(worker, *heartbeat),
             M::Transferred(transfer) => {
@@ -202,6 +203,11 @@ impl Driver {
     ) {
         let Some(link) = self.links.remove(&worker) else { return };
         self.observer.keep_totals(&link.heartbeat);
+        if link.leaving.as_ref().is_some_and(super::retiring::Leaving::has_left) {
+            self.remove(worker, true, None, reason);
+            self.write_scheduler_file();
+            return;
+        }
         let registration = &link.registration;
         let running = executing.as_deref().unwrap_or_default();
         let keys = self.suspects(running.iter().map(|(task, _)| *task));
@@ -254,6 +260,7 @@ impl Driver {
                 self.job.on_erred(task);
                 self.on_failure(task);
             }
+            Report::Restart(worker, reason) => self.drop_worker(worker, &reason),
             Report::Idle => {}
         }
     }

@@ -13,6 +13,7 @@
 
 mod child;
 mod launch;
+mod lifetime;
 mod suspects;
 mod watch;
 
@@ -23,6 +24,7 @@ use crate::output::{forget_verdict, write_verdict};
 use crate::role::Request;
 use crate::task_log::{self, TaskLog};
 use child::Child;
+use lifetime::Lifetimes;
 use rdask_core::ids::TaskId;
 use rdask_core::messages::{FromNanny, ToNanny};
 use rdask_launcher::bootstrap::Job;
@@ -94,6 +96,7 @@ pub(crate) struct Supervisor {
     scratch: Result<PathBuf, String>,
     began: Instant,
     nanny: Nanny,
+    lifetimes: Lifetimes,
     children: BTreeMap<i32, Child>,
     scheduler: SchedulerState,
     link: Option<Link>,
@@ -152,6 +155,7 @@ impl Supervisor {
         let limited = plan.is_nanny() && plan.workers.iter().any(|w| w.memory_limit_bytes > 0);
         let began = Instant::now();
         Self {
+            lifetimes: Lifetimes::of(&job),
             job,
             plan,
             spawner,
@@ -262,7 +266,7 @@ impl Supervisor {
 
     fn next_deadline(&self) -> Option<Instant> {
         let nanny = self.nanny.next_timeout().map(|at| self.began + at);
-        [nanny, self.kill_at, self.memory_at].into_iter().flatten().min()
+        [nanny, self.kill_at, self.memory_at, self.lifetimes.next()].into_iter().flatten().min()
     }
 
     fn on_time(&mut self) {
@@ -273,6 +277,11 @@ impl Supervisor {
         if self.memory_at.is_some_and(|at| at <= now) {
             self.look_at_memory();
             self.memory_at = Some(now + MEMORY_INTERVAL);
+        }
+        for slot in self.lifetimes.take_due(now) {
+            let (reason, restart) = (self.lifetimes.reason(), self.lifetimes.restart);
+            let slot = self.plan.workers[slot].name.clone();
+            self.tell_scheduler(FromNanny::RetireWorker { slot, reason, restart });
         }
         if self.kill_at.is_some_and(|at| at <= now) {
             self.kill_at = Some(now + STOP_LIMIT);
@@ -339,6 +348,9 @@ impl Supervisor {
                 FromChild::Ready { server_id, address } => {
                     tracing::debug!(pid, address, "child is ready");
                     child.server_id = server_id;
+                    if let Some(slot) = child.slot {
+                        self.lifetimes.begin(slot, Instant::now(), chance());
+                    }
                 }
                 FromChild::Accepted { folder } => {
                     forget_verdict(&folder);
@@ -358,10 +370,15 @@ impl Supervisor {
         match message {
             ToNanny::Registered => tracing::debug!("registered with the scheduler"),
             ToNanny::KillWorker { slot, reason, restart } => {
-                let found = self.plan.workers.iter().position(|worker| worker.name == slot);
-                if let Some(slot) = found {
+                if let Some(slot) = self.slot_named(&slot) {
                     let grace = CLOSE_GRACE;
                     self.advance(NannyEvent::Kill { slot, reason, restart, grace });
+                }
+            }
+            ToNanny::NotRetired { slot, reason } => {
+                if let Some(index) = self.slot_named(&slot) {
+                    tracing::debug!(worker = slot, "worker stays: {reason}");
+                    self.lifetimes.put_off(index, Instant::now());
                 }
             }
             ToNanny::Close { reason } => {
@@ -371,6 +388,10 @@ impl Supervisor {
                 self.close_slots(&reason, grace);
             }
         }
+    }
+
+    fn slot_named(&self, name: &str) -> Option<usize> {
+        self.plan.workers.iter().position(|worker| worker.name == name)
     }
 
     /// Rank 0 knows better: its scheduler is its child.
@@ -393,6 +414,7 @@ impl Supervisor {
             match child.slot {
                 None => self.on_scheduler_ended(&child, ended.ending),
                 Some(slot) => {
+                    self.lifetimes.end(slot);
                     self.sweep_after(slot, ended.pid);
                     self.on_worker_ended(slot, &child, ended.ending);
                 }
@@ -627,5 +649,14 @@ impl Supervisor {
             let grace = MEMORY_INTERVAL;
             self.advance(NannyEvent::Kill { slot, reason, restart: true, grace });
         }
+    }
+}
+
+/// A number from 0 to 1; the middle when the system has no chance to give.
+fn chance() -> f64 {
+    let mut bytes = [0; 4];
+    match getrandom::fill(&mut bytes) {
+        Ok(()) => f64::from(u32::from_le_bytes(bytes)) / f64::from(u32::MAX),
+        Err(_) => 0.5,
     }
 }

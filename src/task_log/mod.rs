@@ -13,7 +13,7 @@ pub use read::{Attempt, TaskLogs};
 
 use serde::{Deserialize, Serialize};
 use std::fs::File;
-use std::io::{self, Seek, SeekFrom, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -188,12 +188,17 @@ impl TaskLog {
         std::fs::create_dir_all(&self.folder)?;
         let open = |ending: &str| {
             let path = path(&self.folder, &self.worker, ending);
-            File::options().create(true).truncate(false).write(true).open(path)
+            File::options().create(true).truncate(false).read(true).write(true).open(path)
         };
         let (log, mut index) = (open(LOG)?, open(INDEX)?);
         // A line that was cut off must not swallow the next one.
         if index.seek(SeekFrom::End(0))? > 0 {
-            index.write_all(b"\n")?;
+            index.seek(SeekFrom::End(-1))?;
+            let mut last = [0];
+            index.read_exact(&mut last)?;
+            if last != *b"\n" {
+                index.write_all(b"\n")?;
+            }
         }
         Ok(Files { log, index })
     }

@@ -27,6 +27,11 @@ impl Process {
     pub(crate) fn has_role(&self, role: &str) -> bool {
         self.arguments.windows(2).any(|words| words[0] == "__role" && words[1] == role)
     }
+
+    /// Sends it a signal; an error if it has ended.
+    pub(crate) fn signal(&self, signal: Signal) -> rustix::io::Result<()> {
+        kill_process(Pid::from_raw(self.pid).unwrap(), signal)
+    }
 }
 
 /// The processes that carry this job id, zombies apart, in the order of their ids.

@@ -16,6 +16,7 @@ pub(crate) mod oracle;
 pub(crate) mod results;
 pub(crate) mod run;
 pub(crate) mod schema;
+pub(crate) mod tree_run;
 
 pub(crate) use run::{Launcher, Start};
 

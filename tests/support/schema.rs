@@ -23,7 +23,12 @@ pub(crate) fn check(schema: &Value, value: &Value, at: &str) -> Result<(), Strin
     for (keyword, rule) in schema.as_object().expect("a schema is an object") {
         let fits = match keyword.as_str() {
             "$schema" | "title" | "description" | "properties" => true,
-            "type" => has_type(rule.as_str().unwrap(), value),
+            "type" => match rule {
+                Value::Array(types) => {
+                    types.iter().any(|one| has_type(one.as_str().unwrap(), value))
+                }
+                one => has_type(one.as_str().unwrap(), value),
+            },
             "const" => rule == value,
             "enum" => rule.as_array().unwrap().contains(value),
             "minimum" => value.as_f64().is_none_or(|it| it >= rule.as_f64().unwrap()),

@@ -4,8 +4,10 @@
 //! variable `RDASK_SCHEDULER__WORKER_SATURATION`, or a key of the TOML file. `settings.rs` maps the
 //! names to the fields.
 
+mod memory;
 mod settings;
 
+pub use memory::{MemoryMeasure, Policies};
 pub use settings::{ConfigError, NAMES, Setting, Unit, environment_name};
 
 /// One second in nanoseconds.
@@ -38,12 +40,46 @@ pub struct Config {
     pub default_retries: u32,
     /// Round trip to a worker and back until measured.
     pub round_trip_ns: u64,
+    /// Tasks that wait on one worker go to another that has nothing to do.
+    pub work_stealing: bool,
+    /// How often the loads of all workers are compared.
+    pub work_stealing_interval_ns: u64,
+    /// The least time that a steal is reckoned with, however short the round trip.
+    pub work_stealing_latency_ns: u64,
+    /// The active memory manager runs its policies by itself; orders are carried out in any case.
+    pub amm_start: bool,
+    /// Interval of its policies.
+    pub amm_interval_ns: u64,
+    /// What counts as a worker's memory when copies are placed.
+    pub amm_measure: MemoryMeasure,
+    /// What it does by itself.
+    pub amm_policies: Policies,
+    /// Fraction of its memory limit below which a worker gives nothing away in a rebalance.
+    pub rebalance_sender_min: f64,
+    /// Fraction of its memory limit above which a worker gets nothing in a rebalance.
+    pub rebalance_recipient_max: f64,
+    /// Width, as a fraction of the memory limit, of the band around the mean that a rebalance
+    /// leaves alone.
+    pub rebalance_sender_recipient_gap: f64,
+    /// Unmanaged memory that has been there for this long is old: it will not go away by itself.
+    pub memory_recent_to_old_ns: u64,
+    /// A paused worker that makes no progress for this long gives back what it has not started;
+    /// 0 = never.
+    pub pause_patience_ns: u64,
+    /// Age at which a worker process retires; 0 = never.
+    pub lifetime_ns: u64,
+    /// Up to this much is added to or taken from the lifetime of each worker.
+    pub lifetime_stagger_ns: u64,
+    /// A worker that retired at the end of its lifetime is started again.
+    pub lifetime_restart: bool,
     /// Fraction of the memory limit for incoming transfers.
     pub memory_transfer: f64,
     /// Fraction of the memory limit (rss) at which a worker pauses.
     pub memory_pause: f64,
     /// Fraction of the memory limit (rss) at which the nanny ends the worker.
     pub memory_terminate: f64,
+    /// A worker that stays paused is started again after this long; 0 = never.
+    pub pause_restart_ns: u64,
     /// Bytes in one `GatherDep`.
     pub transfer_message_bytes_limit: u64,
     /// Incoming transfers at once (Dask's `connections.outgoing`).
@@ -86,15 +122,32 @@ impl Default for Config {
             max_reschedules: 1000,
             default_retries: 0,
             round_trip_ns: 200_000,
+            work_stealing: true,
+            work_stealing_interval_ns: 100 * MILLISECOND_NS,
+            work_stealing_latency_ns: MILLISECOND_NS,
+            amm_start: true,
+            amm_interval_ns: 2 * SECOND_NS,
+            amm_measure: MemoryMeasure::Optimistic,
+            amm_policies: Policies { reduce_replicas: true, rebalance: false },
+            rebalance_sender_min: 0.30,
+            rebalance_recipient_max: 0.60,
+            rebalance_sender_recipient_gap: 0.10,
+            memory_recent_to_old_ns: 30 * SECOND_NS,
+            pause_patience_ns: 30 * SECOND_NS,
+            lifetime_ns: 0,
+            lifetime_stagger_ns: 0,
+            lifetime_restart: false,
             memory_transfer: 0.10,
             memory_pause: 0.80,
             memory_terminate: 0.95,
+            pause_restart_ns: 300 * SECOND_NS,
             transfer_message_bytes_limit: 50_000_000,
             transfer_incoming_count_limit: 50,
             transfer_outgoing_count_limit: 10,
             transfer_throttle_floor_bytes: 10_000_000,
             write_backlog_bytes: 32 << 20,
-            busy_retry_ns: 5 * MILLISECOND_NS,
+            // Ten small results, all that a peer serves at once, take less at 1 GB/s.
+            busy_retry_ns: MILLISECOND_NS / 2,
             busy_retry_max_ns: SECOND_NS,
             find_missing_ns: SECOND_NS / 2,
             connect_timeout_ns: 30 * SECOND_NS,

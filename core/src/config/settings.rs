@@ -3,7 +3,7 @@
 //! One row of `NAMES` ties a dotted name to a field of `Config`, its unit and a sentence for help
 //! and documents. Names are unique, and each value that is written reads back as the same value.
 
-use super::Config;
+use super::{Config, MemoryMeasure, Policies};
 use crate::nearest::nearest;
 use crate::units::{UnitError, format_bytes, format_duration_ns, parse_bytes, parse_duration_ns};
 
@@ -24,6 +24,10 @@ pub enum Unit {
     Switch,
     /// Durations by prefix, such as `load=2s,sum=10ms`.
     Durations,
+    /// `process`, `optimistic` or `managed`.
+    Measure,
+    /// Names of policies, or `none`.
+    Policies,
 }
 
 impl Unit {
@@ -38,6 +42,8 @@ impl Unit {
             Self::Fraction => "0 to 1",
             Self::Switch => "true or false",
             Self::Durations => "PREFIX=duration,…",
+            Self::Measure => "process, optimistic or managed",
+            Self::Policies => "ReduceReplicas, Rebalance, none",
         }
     }
 }
@@ -110,6 +116,8 @@ enum Field<'a> {
     Fraction(&'a mut f64),
     Switch(&'a mut bool),
     Durations(&'a mut Vec<(String, u64)>),
+    Measure(&'a mut MemoryMeasure),
+    Policies(&'a mut Policies),
 }
 
 macro_rules! settings {
@@ -127,6 +135,14 @@ macro_rules! settings {
 settings! {
     "log-length" Count Length log_length
         "Transitions that each state machine keeps for stories."
+    "scheduler.active-memory-manager.interval" Duration Duration amm_interval_ns
+        "How often the policies of the active memory manager run."
+    "scheduler.active-memory-manager.measure" Measure Measure amm_measure
+        "What counts as the memory of a worker when copies are placed or dropped."
+    "scheduler.active-memory-manager.policies" Policies Policies amm_policies
+        "What the active memory manager does by itself."
+    "scheduler.active-memory-manager.start" Switch Switch amm_start
+        "Runs the policies of the active memory manager; orders are carried out in any case."
     "scheduler.allowed-failures" Count Count allowed_failures
         "Deaths of its worker that a task survives; one more ends it (KilledWorker)."
     "scheduler.bandwidth" Bytes Bytes bandwidth
@@ -149,6 +165,12 @@ settings! {
         "Assumed duration of a task whose prefix never ran."
     "scheduler.validate" Switch Switch validate
         "Checks every invariant of both state machines after every event."
+    "scheduler.work-stealing" Switch Switch work_stealing
+        "Tasks that wait on one worker go to another that has nothing to do."
+    "scheduler.work-stealing-interval" Duration Duration work_stealing_interval_ns
+        "How often the loads of all workers are compared, beside each time that one is idle."
+    "scheduler.work-stealing-latency" Duration Duration work_stealing_latency_ns
+        "The least time that moving a task is reckoned with, however short the round trip."
     "scheduler.worker-saturation" Ratio Ratio worker_saturation
         "Slots per thread that root-ish tasks may fill on a worker; inf turns queuing off."
     "scheduler.worker-ttl" Duration Duration worker_ttl_ns
@@ -167,8 +189,26 @@ settings! {
         "Transfers that a worker receives at once."
     "worker.find-missing" Duration Duration find_missing_ns
         "How often a worker asks again for the holders of inputs that nobody has."
+    "worker.lifetime.duration" Duration Duration lifetime_ns
+        "Age at which a worker retires: its results move to others first; 0 means never."
+    "worker.lifetime.restart" Switch Switch lifetime_restart
+        "Starts a worker again that retired at the end of its lifetime."
+    "worker.lifetime.stagger" Duration Duration lifetime_stagger_ns
+        "Up to this much, by chance, is added to or taken from the lifetime of each worker."
     "worker.memory.pause" Fraction Fraction memory_pause
         "Part of the memory limit, by resident size, at which a worker starts nothing more."
+    "worker.memory.pause-patience" Duration Duration pause_patience_ns
+        "A paused worker without progress for this long gives back what it has not started; 0: never."
+    "worker.memory.pause-restart" Duration Duration pause_restart_ns
+        "A worker that stays paused is started again after this long; 0 means never."
+    "worker.memory.rebalance.recipient-max" Fraction Fraction rebalance_recipient_max
+        "Part of its memory limit above which a worker gets nothing in a rebalance."
+    "worker.memory.rebalance.sender-min" Fraction Fraction rebalance_sender_min
+        "Part of its memory limit below which a worker gives nothing away in a rebalance."
+    "worker.memory.rebalance.sender-recipient-gap" Fraction Fraction rebalance_sender_recipient_gap
+        "Part of the memory limit around the mean that a rebalance leaves alone."
+    "worker.memory.recent-to-old-time" Duration Duration memory_recent_to_old_ns
+        "Unmanaged memory that has been there for this long counts as old."
     "worker.memory.terminate" Fraction Fraction memory_terminate
         "Part of the memory limit, by resident size, at which a worker is ended."
     "worker.memory.transfer" Fraction Fraction memory_transfer
@@ -215,8 +255,27 @@ impl Config {
                 *field = switch(value).ok_or_else(|| bad("true or false"))?;
             }
             Field::Durations(field) => *field = durations(value, &bad, &unit)?,
+            Field::Measure(field) => {
+                *field = value.parse().map_err(|()| bad("process, optimistic or managed"))?;
+            }
+            Field::Policies(field) => {
+                let expected = "a list of ReduceReplicas and Rebalance, or none";
+                *field = value.parse().map_err(|()| bad(expected))?;
+            }
         }
         Ok(())
+    }
+
+    /// The settings that are not at their default, with their values.
+    #[must_use]
+    pub fn changed(&self) -> Vec<(String, String)> {
+        let default = Self::default();
+        let changed = NAMES.iter().filter_map(|setting| {
+            let value = self.value(setting.name).ok()?;
+            let same = default.value(setting.name).is_ok_and(|default| default == value);
+            (!same).then(|| (setting.name.to_owned(), value))
+        });
+        changed.collect()
     }
 
     /// A value by name, in the form that `set` takes.
@@ -234,6 +293,8 @@ impl Config {
             Field::Duration(field) => format_duration_ns(*field),
             Field::Ratio(field) | Field::Fraction(field) => field.to_string(),
             Field::Switch(field) => field.to_string(),
+            Field::Measure(field) => field.to_string(),
+            Field::Policies(field) => field.to_string(),
             Field::Durations(field) => field
                 .iter()
                 .map(|(prefix, ns)| format!("{prefix}={}", format_duration_ns(*ns)))
@@ -286,15 +347,20 @@ fn durations(
 mod tests {
     use super::*;
 
-    /// A value other than the default for each unit.
-    fn other(unit: Unit) -> &'static str {
-        match unit {
+    /// A value other than the default.
+    fn other(setting: &Setting) -> &'static str {
+        if Config::default().value(setting.name).unwrap() == "true" {
+            return "false";
+        }
+        match setting.unit {
             Unit::Count => "17",
             Unit::Bytes => "3MB",
             Unit::Duration => "123ms",
             Unit::Ratio => "inf",
             Unit::Fraction => "0.25",
             Unit::Switch => "true",
+            Unit::Measure => "process",
+            Unit::Policies => "ReduceReplicas,Rebalance",
             Unit::Durations => "load=2s,sum=10ms",
         }
     }
@@ -302,12 +368,13 @@ mod tests {
     #[test]
     fn every_entry_round_trips() {
         for setting in NAMES {
-            let value = other(setting.unit);
+            let value = other(setting);
             let mut config = Config::default();
             let before = config.value(setting.name).unwrap();
             assert_ne!(before, value, "{}", setting.name);
             config.set(setting.name, value).unwrap();
             assert_eq!(config.value(setting.name).unwrap(), value, "{}", setting.name);
+            assert_eq!(config.changed(), [(setting.name.to_owned(), value.to_owned())]);
             config.set(setting.name, &before).unwrap();
             assert_eq!(config, Config::default(), "{}", setting.name);
         }
@@ -317,7 +384,7 @@ mod tests {
     fn each_entry_has_its_own_field_and_name() {
         for setting in NAMES {
             let mut config = Config::default();
-            config.set(setting.name, other(setting.unit)).unwrap();
+            config.set(setting.name, other(setting)).unwrap();
             let changed: Vec<_> = NAMES
                 .iter()
                 .filter(|it| config.value(it.name) != Config::default().value(it.name))
@@ -355,6 +422,8 @@ mod tests {
             ("scheduler.worker-ttl", "soon"),
             ("worker.memory.pause", "1.5"),
             ("scheduler.validate", "maybe"),
+            ("scheduler.active-memory-manager.measure", "pessimistic"),
+            ("scheduler.active-memory-manager.policies", "ReduceReplicas,Magic"),
             ("scheduler.default-task-durations", "load"),
         ] {
             assert!(config.set(name, value).is_err(), "{name}={value}");

@@ -224,6 +224,23 @@ impl Asks {
     }
 }
 
+impl Asks {
+    /// A registered worker may run what asks for this: it is large enough, and named or one of
+    /// the others where these are allowed.
+    pub(super) fn serves(&mut self, ask: u32, worker: WorkerId, workers: &Workers) -> bool {
+        if ask == PLAIN {
+            return true;
+        }
+        let ask = &mut self.asks[ask as usize];
+        if ask.version != workers.version() {
+            ask.refresh(workers);
+        }
+        ask.any_worker
+            || ask.valid.binary_search(&worker).is_ok()
+            || ask.large_enough.binary_search(&worker).is_ok()
+    }
+}
+
 impl Ask {
     fn refresh(&mut self, workers: &Workers) {
         self.version = workers.version();

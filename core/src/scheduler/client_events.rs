@@ -75,7 +75,8 @@ impl SchedulerState {
         }
     }
 
-    /// cancel-keys: the tasks and all that depends on them, unless another client wants it.
+    /// cancel-keys: the tasks and all that depends on them, as far as no other client wants it. Of
+    /// what another one wants only this client's wish ends.
     pub(super) fn on_cancel_keys(
         &mut self,
         mut open: Vec<TaskId>,
@@ -87,14 +88,18 @@ impl SchedulerState {
         let (mut seen, mut cancelled) = (FxHashSet::default(), Vec::new());
         while let Some(task) = open.pop() {
             let Some(record) = self.known(task) else { continue };
-            let others_want = record.who_wants & !bit != 0;
-            if (others_want && !*force) || !seen.insert(task) {
-                continue;
+            let stays = record.who_wants & !bit != 0 && !*force;
+            if seen.insert(task) {
+                cancelled.push(task);
+                // What another client wants goes on: the wish of this one ends all the same.
+                if !stays {
+                    open.extend(self.dependents.row(task));
+                }
             }
-            cancelled.push(task);
-            open.extend(self.dependents.row(task));
         }
-        let wanted_by = cancelled.iter().fold(0, |all, t| all | self.tasks[t.index()].who_wants);
+        let whose = if *force { u32::MAX } else { bit };
+        let wanted_by =
+            whose & cancelled.iter().fold(0, |all, t| all | self.tasks[t.index()].who_wants);
         for client in self.clients.of(wanted_by).collect::<Vec<_>>() {
             let bit = self.clients.bit(client).unwrap_or(0);
             let start = position(out.tasks.len());
@@ -105,7 +110,7 @@ impl SchedulerState {
             out.instructions.push(SchedulerInstruction::CancelledKeys { client, tasks, reason });
         }
         for task in cancelled {
-            self.drop_wishes(task, if *force { u32::MAX } else { bit });
+            self.drop_wishes(task, whose);
         }
     }
 
@@ -124,9 +129,9 @@ impl SchedulerState {
             }
         }
         for task in &roots {
-            let record = &mut self.tasks[task.index()];
-            record.suspicious = 0;
-            record.reschedules = 0;
+            let trials = self.trials_of_mut(*task);
+            trials.suspicious = 0;
+            trials.reschedules = 0;
         }
         self.recommend_best_last(&mut roots, TaskState::Waiting);
     }

@@ -37,6 +37,10 @@ impl SchedulerState {
         let record = &mut self.tasks[task.index()];
         record.flags.set(Flags::HOLDS);
         record.waiting_on = waiting_on;
+        if !record.is_needed() && record.flags.has(Flags::RUN_ONCE) {
+            // Tried again after an error, with which the wish to see it run once had ended.
+            record.who_wants |= client::FIRE_AND_FORGET;
+        }
         self.set_state(task, TaskState::Waiting);
         if waiting_on == 0 {
             self.recommend(task, TaskState::Processing);

@@ -2,7 +2,8 @@
 
 use crate::graph::Graph;
 use crate::ids::{ClientId, RunId, TaskId, WorkerId};
-use crate::messages::{TaskError, TypeCode, WorkerRegistration, WorkerStatus};
+use crate::messages::{StateAtWorker, TaskError, TypeCode, WorkerRegistration, WorkerStatus};
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// A graph and what somebody wants of it.
@@ -20,15 +21,42 @@ pub struct GraphSubmission {
     pub run_once: Vec<TaskId>,
 }
 
+/// Workers that shall retire.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Retirees {
+    /// These.
+    Workers(Vec<WorkerId>),
+    /// Those with these names.
+    Names(Vec<String>),
+    /// Those that `SchedulerState::workers_to_close` picks.
+    ToClose(CloseTerms),
+}
+
+/// Which workers the cluster can do without.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CloseTerms {
+    /// Memory limits of those that stay are at least this many times all results together; none:
+    /// 2 when no number is given.
+    pub memory_ratio: Option<f64>,
+    /// So many; none: as many as are idle.
+    pub n: Option<usize>,
+    /// All workers of a host go together.
+    pub by_host: bool,
+    /// At least so many stay.
+    pub minimum: usize,
+    /// So many stay; none: see `n`.
+    pub target: Option<usize>,
+}
+
 /// An event of the scheduler core.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum SchedulerEvent {
     /// A client is there (the batch job itself is client 0).
     AddClient(ClientId),
     /// A client is gone: all its wishes end.
     RemoveClient(ClientId),
     /// update-graph
-    UpdateGraph(Box<GraphSubmission>),
+    UpdateGraph(#[serde(with = "crate::record::elsewhere")] Box<GraphSubmission>),
     /// client-desires-keys
     ClientDesiresKeys {
         /// Who.
@@ -175,6 +203,44 @@ pub enum SchedulerEvent {
         /// Resident bytes.
         rss_bytes: u64,
     },
+    /// steal-response
+    StealResponse {
+        /// Sender: the victim.
+        worker: WorkerId,
+        /// The task.
+        task: TaskId,
+        /// Of the request that this answers.
+        stimulus_id: u64,
+        /// Its state there when the request came.
+        state: Option<StateAtWorker>,
+    },
+    /// retire_workers: results move to others, then the workers leave.
+    RetireWorkers {
+        /// Which.
+        which: Retirees,
+        /// Tell them to end; otherwise the driver ends them.
+        close: bool,
+        /// Why.
+        reason: String,
+    },
+    /// replicate: keep so many copies while the results are in memory.
+    Replicate {
+        /// What.
+        tasks: Vec<TaskId>,
+        /// Copies of each; none: one on every worker.
+        n: Option<u32>,
+        /// Where copies may be; none: anywhere.
+        workers: Option<Vec<WorkerId>>,
+        /// Copies that each holder serves in one round.
+        branching_factor: u32,
+    },
+    /// rebalance: move results from full workers to empty ones, once.
+    Rebalance {
+        /// What may move; none: everything.
+        tasks: Option<Vec<TaskId>>,
+        /// Between whom; none: all.
+        workers: Option<Vec<WorkerId>>,
+    },
     /// All ranks that the launcher started have come, or will not: from here on the
     /// no-workers time-out runs.
     AllWorkersArrived,
@@ -206,6 +272,10 @@ impl SchedulerEvent {
             Self::RequestRefreshWhoHas { .. } => "request-refresh-who-has",
             Self::BadReplica { .. } => "bad-replica",
             Self::Heartbeat { .. } => "heartbeat",
+            Self::StealResponse { .. } => "steal-response",
+            Self::RetireWorkers { .. } => "retire-workers",
+            Self::Replicate { .. } => "replicate",
+            Self::Rebalance { .. } => "rebalance",
             Self::AllWorkersArrived => "all-workers-arrived",
             Self::Timeout => "timeout",
         }

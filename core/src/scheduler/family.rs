@@ -19,12 +19,21 @@ const MOST_SLOTS_PER_THREAD: u64 = 256;
 /// Round trips that the tasks sent ahead must bridge.
 const ROUND_TRIPS: u64 = 4;
 
+/// A prefix that is known to be this short is never stolen.
+const FAST_NS: u64 = 1_000_000;
+
 /// Tasks that do the same thing.
 #[derive(Clone, Debug)]
 pub(super) struct Prefix {
     pub(super) name: Box<str>,
     /// Moving average of the time in the user code.
     pub(super) duration_average_ns: Option<u64>,
+    /// Known beforehand to be so short that its tasks are never stolen.
+    pub(super) is_fast: bool,
+    /// What the tasks that are out were priced with.
+    pub(super) priced_ns: u64,
+    /// It is in the list of those whose tasks are to be priced anew.
+    pub(super) is_drifted: bool,
     /// Longest time that a run in progress was reported with.
     pub(super) max_exec_ns: u64,
     /// Largest result so far.
@@ -94,12 +103,25 @@ pub(super) struct Group {
 pub(super) struct Families {
     pub(super) prefixes: Vec<Prefix>,
     pub(super) groups: Vec<Group>,
+    /// Prefixes whose tasks are to be priced anew.
+    pub(super) drifted: Vec<u32>,
 }
 
 impl Families {
     /// The prefix of a task.
     pub(super) fn prefix_of(&self, task: &Task) -> u32 {
         self.groups[task.group as usize].prefix
+    }
+
+    /// Notes a prefix whose duration is by now more than twice, or less than half, of what its
+    /// tasks that are out were priced with.
+    pub(super) fn note_drift(&mut self, prefix: u32, unknown_ns: u64) {
+        let family = &mut self.prefixes[prefix as usize];
+        let (now, priced) = (family.duration_ns(unknown_ns), family.priced_ns);
+        if !family.is_drifted && (now / 2 > priced || now < priced / 2) {
+            family.is_drifted = true;
+            self.drifted.push(prefix);
+        }
     }
 
     /// Gives every needed task its group. `known` are durations by prefix.
@@ -141,6 +163,9 @@ impl Families {
             self.prefixes.push(Prefix {
                 name: prefix_name.into(),
                 duration_average_ns: duration.map(|(_, ns)| *ns),
+                is_fast: duration.is_some_and(|(_, ns)| *ns <= FAST_NS),
+                priced_ns: duration.map_or(0, |(_, ns)| *ns),
+                is_drifted: false,
                 max_exec_ns: 0,
                 max_nbytes: 0,
                 states: [0; 8],

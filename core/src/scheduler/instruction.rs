@@ -4,7 +4,7 @@
 //! that handling an event allocates nothing once warm.
 
 use crate::ids::{ClientId, RunId, TaskId, WorkerId};
-use crate::messages::Priority;
+use crate::messages::{Priority, WorkerStatus};
 use crate::time::Time;
 
 /// A range of positions in one of the arena's arrays.
@@ -67,6 +67,20 @@ pub enum SchedulerInstruction {
         /// In `SchedulerOut::tasks`.
         tasks: Span,
     },
+    /// Send acquire-replicas.
+    AcquireReplicas {
+        /// To whom.
+        worker: WorkerId,
+        /// In `SchedulerOut::dependencies`.
+        who_has: Span,
+    },
+    /// Send worker-status-change.
+    WorkerStatusChange {
+        /// To whom.
+        worker: WorkerId,
+        /// To what.
+        status: WorkerStatus,
+    },
     /// Send refresh-who-has.
     RefreshWhoHas {
         /// To whom.
@@ -90,6 +104,24 @@ pub enum SchedulerInstruction {
         /// The holder that was struck off.
         peer: WorkerId,
     },
+    /// Send steal-request.
+    StealRequest {
+        /// To whom: the victim.
+        worker: WorkerId,
+        /// What it shall give back if it has not begun.
+        task: TaskId,
+        /// For the answer.
+        stimulus_id: u64,
+    },
+    /// A task was stolen: its compute-task to the thief comes next. For those who watch.
+    Stolen {
+        /// The task.
+        task: TaskId,
+        /// Who gave it back.
+        victim: WorkerId,
+        /// Who gets it.
+        thief: WorkerId,
+    },
     /// The registration is accepted.
     AcceptWorker {
         /// Which.
@@ -106,6 +138,28 @@ pub enum SchedulerInstruction {
     },
     /// A worker must end (its stream is useless to us): close the connection after a `Close`.
     CloseWorker {
+        /// Which.
+        worker: WorkerId,
+        /// Why.
+        reason: String,
+    },
+    /// A worker has retired: what it held is elsewhere, and it is no member any more. `CloseWorker`
+    /// follows unless the order left its end to the driver.
+    WorkerRetired {
+        /// Which.
+        worker: WorkerId,
+        /// Why it was to retire.
+        reason: String,
+    },
+    /// A worker could not retire, because nobody can take what it holds: it runs again.
+    WorkerNotRetired {
+        /// Which.
+        worker: WorkerId,
+        /// Why it was to retire.
+        reason: String,
+    },
+    /// A worker has been paused for too long: end its process; its nanny starts another.
+    RestartWorker {
         /// Which.
         worker: WorkerId,
         /// Why.

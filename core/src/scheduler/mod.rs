@@ -14,6 +14,7 @@
 //! take queued tasks. docs/states.md has every edge. This file holds the state and the
 //! entry; nothing here knows a socket or a clock.
 
+mod amm;
 mod ask;
 mod client;
 mod client_events;
@@ -22,17 +23,24 @@ mod emptiest;
 mod event;
 mod failure;
 mod family;
+mod hash;
 mod instruction;
+mod needs;
+mod pause;
 mod placement;
+mod places;
 mod processing;
 mod propagate;
 mod queue;
 mod replicas;
 mod report;
+mod retire;
+mod stealing;
 mod submit;
 mod task;
 mod task_events;
 mod transitions;
+mod trials;
 mod unrunnable;
 mod validate;
 mod worker;
@@ -42,25 +50,30 @@ mod worker_events;
 mod tests;
 
 pub use ask::Unsatisfiable;
-pub use event::{GraphSubmission, SchedulerEvent};
+pub use event::{CloseTerms, GraphSubmission, Retirees, SchedulerEvent};
 pub use instruction::{DependencyAt, SchedulerInstruction, SchedulerOut, Span};
 pub use report::FailureOf;
 pub use task::TaskState;
 
 use crate::config::Config;
 use crate::graph::Graph;
-use crate::ids::{RunId, TaskId};
+use crate::ids::{RunId, TaskId, WorkerId};
 use crate::rng::Rng;
 use crate::story::{Stimulus, Story};
 use crate::time::Time;
+use amm::Amm;
 use ask::Asks;
 use client::Clients;
 use failure::Failures;
 use family::Families;
+use needs::NeedsWhat;
 use placement::Scratch;
 use queue::RankSet;
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use stealing::{Answer, Stealing};
 use task::{Edges, Overflow, Task};
+use trials::TrialsByTask;
 use unrunnable::Unrunnable;
 use worker::Workers;
 
@@ -80,14 +93,20 @@ pub struct SchedulerState {
     dependents: Edges,
     /// Tasks by rank.
     ranked: Vec<TaskId>,
+    /// The user's priority, negated, and the position in the static order of each task. Empty when
+    /// no task has a priority: then ranks are positions.
+    priorities: Vec<(i32, u32)>,
     overflow: Overflow,
     families: Families,
     asks: Asks,
     workers: Workers,
+    needs_what: NeedsWhat,
     clients: Clients,
     failures: Failures,
+    trials: TrialsByTask,
     queued: RankSet,
     unrunnable: Unrunnable,
+    amm: Amm,
     /// Tasks with a pending recommendation, the next one last.
     recommended: Vec<TaskId>,
     /// Where the recommendations of the running transition begin.
@@ -107,11 +126,16 @@ pub struct SchedulerState {
     arrived: Option<Time>,
     /// Since when no worker runs.
     stopped: Option<Time>,
+    /// Paused workers, by when they will be started again.
+    paused: BTreeSet<(Time, WorkerId)>,
+    /// Until then a paused worker may run again: the no-workers time-out begins after it.
+    pause_grace: Time,
     /// The timer that the driver holds.
     timer: Option<Time>,
     /// `Idle` was said and nothing has happened since.
     idle_said: bool,
     scratch: Scratch,
+    stealing: Stealing,
 }
 
 /// Numbers for the summary of a run.
@@ -141,14 +165,18 @@ impl SchedulerState {
             dependencies: Edges::default(),
             dependents: Edges::default(),
             ranked: Vec::new(),
+            priorities: Vec::new(),
             overflow: Overflow::default(),
             families: Families::default(),
             asks: Asks::default(),
-            workers: Workers::default(),
+            workers: Workers::new(seed),
+            needs_what: NeedsWhat::default(),
             clients: Clients::default(),
             failures: Failures::default(),
+            trials: TrialsByTask::default(),
             queued: RankSet::default(),
             unrunnable: Unrunnable::default(),
+            amm: Amm::default(),
             recommended: Vec::new(),
             merge_start: 0,
             story: Story::new(config.log_length),
@@ -160,9 +188,12 @@ impl SchedulerState {
             total_compute_ns: 0,
             arrived: None,
             stopped: Some(Time::default()),
+            paused: BTreeSet::new(),
+            pause_grace: Time::default(),
             timer: None,
             idle_said: true,
             scratch: Scratch::default(),
+            stealing: Stealing::default(),
             config,
         }
     }
@@ -178,7 +209,9 @@ impl SchedulerState {
         self.totals.transitions = 0;
         self.dispatch(event, out);
         self.drain(out);
+        self.manage_memory(out);
         self.fill_slots(out);
+        self.consider_stealing(out);
         self.say_idle(out);
         self.set_timer(out);
         if self.config.validate
@@ -240,8 +273,18 @@ impl SchedulerState {
                 let vitals = worker_events::Vitals { worker_now_ns, bandwidth, rss_bytes };
                 self.on_heartbeat(worker, vitals, &executing);
             }
+            E::StealResponse { worker, task, stimulus_id, state } => {
+                self.on_steal_response(Answer { worker, task, stimulus_id, state }, out);
+            }
+            E::RetireWorkers { which, close, reason } => {
+                self.on_retire_workers(which, close, &reason, out);
+            }
+            E::Replicate { tasks, n, workers, branching_factor } => {
+                self.on_replicate(&tasks, (n, workers), branching_factor, out);
+            }
+            E::Rebalance { tasks, workers } => self.on_rebalance(tasks, workers),
             E::AllWorkersArrived => self.arrived = self.arrived.or(Some(self.now)),
-            E::Timeout => self.on_timeout(),
+            E::Timeout => self.on_timeout(out),
         }
     }
 

@@ -2,8 +2,8 @@
 //!
 //! * Root-ish tasks (many siblings, few inputs, no restriction) go to the emptiest worker with a
 //!   free slot, or are queued.
-//! * Others go to a holder of an input: the one with the least cost, that is occupancy a thread plus
-//!   the time to fetch what is not there.
+//! * Others go to a holder of an input, or to an idle worker when no holder has a free thread: to the
+//!   one with the least cost, that is the wait for a thread plus the time to fetch what is not there.
 //! * Without inputs: the least occupied of a few.
 //!
 //! No decision looks at all workers: holders and valid workers beyond a number are sampled.
@@ -11,7 +11,7 @@
 use super::ask::{PLAIN, Valid};
 use super::family::Group;
 use super::task::NONE;
-use super::worker::{Worker, transfer_ns};
+use super::worker::{FULL, Worker, transfer_ns};
 use super::{SchedulerState, TaskState};
 use crate::ids::{TaskId, WorkerId};
 use crate::rng::mix;
@@ -119,6 +119,8 @@ impl SchedulerState {
             Valid::Any => {
                 if self.scratch.candidates.is_empty() {
                     self.draw_any();
+                } else {
+                    self.add_idle();
                 }
             }
             Valid::Only(valid) => {
@@ -160,6 +162,17 @@ impl SchedulerState {
         }
     }
 
+    /// The emptiest worker is a candidate, too, when it has a free thread and no holder has: the time
+    /// of the transfer may be less than the wait.
+    fn add_idle(&mut self) {
+        let running = &self.workers.emptiest;
+        let is_free = |worker: WorkerId| running.load(worker).is_some_and(|load| load < FULL);
+        let Some(first) = running.first().filter(|first| is_free(*first)) else { return };
+        if !self.scratch.candidates.iter().any(|holder| is_free(holder.worker)) {
+            self.scratch.add(first, 0);
+        }
+    }
+
     /// Candidates are all running workers, or the emptiest and a few that are drawn.
     fn draw_any(&mut self) {
         self.scratch.candidates.clear();
@@ -171,8 +184,11 @@ impl SchedulerState {
             }
             return;
         }
-        for drawn in 0..DRAWN {
-            let place = if drawn == 0 { 0 } else { self.rng.below(running.len() as u64) as usize };
+        if let Some(first) = running.first() {
+            self.scratch.add(first, 0);
+        }
+        for _ in 1..DRAWN {
+            let place = self.rng.below(running.len() as u64) as usize;
             self.scratch.add(running.at(place), 0);
         }
     }
@@ -192,7 +208,9 @@ impl SchedulerState {
         }
     }
 
-    /// The candidate with the least cost; among equals the one that holds fewer bytes.
+    /// The candidate on which the task can begin first: a worker with a free thread need not wait,
+    /// however long its other tasks take, or else inputs would move between equal workers without
+    /// end. Among equals the one with less to do, then the one that holds fewer bytes.
     fn least_cost(&self, task: TaskId) -> Option<WorkerId> {
         if let [only] = self.scratch.candidates[..] {
             return Some(only.worker);
@@ -205,17 +223,21 @@ impl SchedulerState {
         let cost = |candidate: &&Candidate| {
             let worker = self.workers.get(candidate.worker)?;
             let lacks = terms.resources.iter().any(|(name, need)| !has_free(worker, name, *need));
-            let fetch_ns = transfer_ns(total.saturating_sub(candidate.held_bytes), self.bandwidth);
-            let wait_ns = worker.occupancy_ns(self.bandwidth) / u64::from(worker.nthreads);
+            let lacking = total.saturating_sub(candidate.held_bytes);
+            let trip_ns = if lacking > 0 { self.round_trip_ns } else { 0 };
+            let fetch_ns = transfer_ns(lacking, self.bandwidth).saturating_add(trip_ns);
+            let occupancy_ns = worker.occupancy_ns(self.bandwidth) / u64::from(worker.nthreads);
+            let is_free = worker.slots_used < worker.nthreads;
+            let wait_ns = if is_free { 0 } else { occupancy_ns };
             let tie = mix(salt ^ (u64::from(candidate.worker.0) << 32));
-            Some((lacks, wait_ns.saturating_add(fetch_ns), worker.nbytes, tie))
+            Some((lacks, wait_ns.saturating_add(fetch_ns), occupancy_ns, worker.nbytes, tie))
         };
         self.scratch.candidates.iter().min_by_key(cost).map(|candidate| candidate.worker)
     }
 }
 
 /// A worker has that much of a resource that no task of its takes.
-fn has_free(worker: &Worker, name: &str, need: u64) -> bool {
+pub(super) fn has_free(worker: &Worker, name: &str, need: u64) -> bool {
     let resources = worker.registration().resources.iter().zip(&worker.profile.used_resources);
     resources
         .into_iter()

@@ -8,10 +8,11 @@
 use super::instruction::{DependencyAt, SchedulerInstruction, SchedulerOut, Span, position};
 use super::task::{Flags, NONE};
 use super::task_events::Output;
+use super::trials::Trials;
 use super::worker::Assigned;
 use super::{SchedulerState, TaskState};
 use crate::ids::{RunId, TaskId, WorkerId};
-use crate::messages::TaskError;
+use crate::messages::{Priority, TaskError};
 
 /// Holders of one input that a worker is told; it asks for more when these are gone.
 const HOLDERS_TOLD: usize = 16;
@@ -36,9 +37,8 @@ impl SchedulerState {
         let record = &mut self.tasks[task.index()];
         let at_once = at.slots_used + terms.threads <= at.nthreads;
         record.run_id = self.last_run;
-        record.processing_on = worker.0;
-        record.processing_at = position(at.processing.len());
-        at.processing.push(Assigned { task, cost_ns, sent: self.now, at_once });
+        let sent = Assigned { task, cost_ns, sent: self.now, at_once, refused: false };
+        record.set_processing(worker, at.processing.insert(sent));
         at.slots_used = at.slots_used.saturating_add(terms.threads);
         at.compute_ns = at.compute_ns.saturating_add(cost_ns);
         self.total_compute_ns = self.total_compute_ns.saturating_add(cost_ns);
@@ -52,7 +52,7 @@ impl SchedulerState {
         if record.flags.has(Flags::STARTED) {
             self.totals.recomputed += 1;
         }
-        self.workers.emptiest.update(worker, self.workers.load_of(worker, self.seed));
+        self.reload(worker);
         let (dependencies, input_bytes) = self.tell_inputs(task, worker, out);
         if self.refuse_large_inputs(task, worker, input_bytes) {
             return;
@@ -62,10 +62,32 @@ impl SchedulerState {
             worker,
             task,
             run_id: record.run_id,
-            attempt: record.attempt,
-            priority: record.priority(),
+            attempt: self.trials_of(task).attempt,
+            priority: self.priority_of(task),
             dependencies,
         });
+    }
+
+    /// Its place among the tasks of a worker.
+    fn priority_of(&self, task: TaskId) -> Priority {
+        let rank = self.tasks[task.index()].rank;
+        let &(user, order) = self.priorities.get(task.index()).unwrap_or(&(0, rank));
+        Priority { user, generation: 1, order }
+    }
+
+    /// What went wrong with a task so far.
+    pub(super) fn trials_of(&self, task: TaskId) -> Trials {
+        if self.tasks[task.index()].flags.has(Flags::TRIED) {
+            self.trials.of(task)
+        } else {
+            Trials::default()
+        }
+    }
+
+    /// The same, to be changed.
+    pub(super) fn trials_of_mut(&mut self, task: TaskId) -> &mut Trials {
+        self.tasks[task.index()].flags.set(Flags::TRIED);
+        self.trials.of_mut(task)
     }
 
     /// Lists the inputs for the worker, and notes which are not there; their sizes together.
@@ -142,22 +164,21 @@ impl SchedulerState {
 
     /// Takes a task off its worker; which worker that was, perhaps one that is gone.
     pub(super) fn leave_processing(&mut self, task: TaskId) -> WorkerId {
+        self.stealing.in_flight.remove(task);
         let record = &mut self.tasks[task.index()];
         let worker = WorkerId(std::mem::replace(&mut record.processing_on, NONE));
-        let place = record.processing_at as usize;
+        let place = record.processing_at();
         let long_running = record.flags.has(Flags::LONG_RUNNING);
         record.flags.clear(Flags::LONG_RUNNING);
         let terms = self.asks.terms(record.ask);
         let Some(at) = self.workers.get_mut(worker) else { return worker };
-        let assigned = at.processing.swap_remove(place);
-        if let Some(moved) = at.processing.get(place) {
-            self.tasks[moved.task.index()].processing_at = position(place);
-        }
+        let cost_ns = at.processing.get(place).map_or(0, |assigned| assigned.cost_ns);
+        at.processing.remove(place);
         if !long_running {
             at.slots_used = at.slots_used.saturating_sub(terms.threads);
         }
-        at.compute_ns = at.compute_ns.saturating_sub(assigned.cost_ns);
-        self.total_compute_ns = self.total_compute_ns.saturating_sub(assigned.cost_ns);
+        at.compute_ns = at.compute_ns.saturating_sub(cost_ns);
+        self.total_compute_ns = self.total_compute_ns.saturating_sub(cost_ns);
         for (name, need) in &terms.resources {
             let place = at.registration().resources.iter().position(|(has, _)| has == name);
             if let Some(place) = place {
@@ -165,13 +186,13 @@ impl SchedulerState {
                     at.profile.used_resources[place].saturating_sub(*need);
             }
         }
-        self.workers.emptiest.update(worker, self.workers.load_of(worker, self.seed));
+        self.reload(worker);
         for i in self.dependencies.range(task) {
             let input = self.dependencies.values[i];
             let record = &self.tasks[input.index()];
             if !self.overflow.holds(record, worker) {
                 let nbytes = record.nbytes;
-                self.needs(worker, input, -1, nbytes);
+                self.needs_no_more(worker, input, nbytes);
             }
         }
         worker
@@ -179,16 +200,18 @@ impl SchedulerState {
 
     /// A task left its worker's pool: it takes neither slot nor time there.
     pub(super) fn secede(&mut self, task: TaskId) {
+        self.stealing.in_flight.remove(task);
         let record = &mut self.tasks[task.index()];
         record.flags.set(Flags::LONG_RUNNING);
-        let (worker, place) = (WorkerId(record.processing_on), record.processing_at as usize);
+        let (worker, place) = (WorkerId(record.processing_on), record.processing_at());
         let threads = self.asks.terms(record.ask).threads;
         let at = self.workers.at(worker);
-        let cost_ns = std::mem::take(&mut at.processing[place].cost_ns);
+        let assigned = at.processing.get_mut(place);
+        let cost_ns = assigned.map_or(0, |assigned| std::mem::take(&mut assigned.cost_ns));
         at.slots_used = at.slots_used.saturating_sub(threads);
         at.compute_ns = at.compute_ns.saturating_sub(cost_ns);
         self.total_compute_ns = self.total_compute_ns.saturating_sub(cost_ns);
-        self.workers.emptiest.update(worker, self.workers.load_of(worker, self.seed));
+        self.reload(worker);
     }
 
     /// Expected duration of a task.
@@ -209,12 +232,13 @@ impl SchedulerState {
         // The duration of a task that left its pool was told when it did.
         let measures = !record.flags.has(Flags::LONG_RUNNING);
         let first = measures && family.add_duration(result.duration_ns);
+        self.families.note_drift(prefix, self.config.unknown_task_duration_ns);
+        let family = &self.families.prefixes[prefix as usize];
         let others = family.states[TaskState::Processing as usize] > 1;
-        let place = record.processing_at as usize;
-        let worker = WorkerId(record.processing_on);
-        let assigned = self.workers.at(worker).processing[place];
-        if let Some(trip) = self.now.since(assigned.sent).checked_sub(result.duration_ns)
+        let (place, worker) = (record.processing_at(), WorkerId(record.processing_on));
+        if let Some(assigned) = self.workers.at(worker).processing.get(place)
             && assigned.at_once
+            && let Some(trip) = self.now.since(assigned.sent).checked_sub(result.duration_ns)
             && trip > 0
         {
             let sum = self.round_trip_ns * ROUND_TRIP_MEMORY + trip.min(*ROUND_TRIP_NS.end());
@@ -222,28 +246,35 @@ impl SchedulerState {
             self.round_trip_ns = average.clamp(*ROUND_TRIP_NS.start(), *ROUND_TRIP_NS.end());
         }
         if first && others {
-            self.reprice(prefix);
+            self.reprice();
         }
     }
 
-    /// Corrects the shares of the tasks of a prefix that are out, now that its duration is known.
-    fn reprice(&mut self, prefix: u32) {
+    /// Corrects the shares of the tasks that are out of the prefixes whose duration has changed.
+    pub(super) fn reprice(&mut self) {
         for index in 0..self.workers.emptiest.len() {
             let worker = self.workers.emptiest.at(index);
-            for place in 0..self.workers.at(worker).processing.len() {
-                let task = self.workers.at(worker).processing[place].task;
-                let record = &self.tasks[task.index()];
-                let other = self.families.prefix_of(record) != prefix;
-                if other || record.flags.has(Flags::LONG_RUNNING) {
+            let mut processing = std::mem::take(&mut self.workers.at(worker).processing);
+            for assigned in processing.iter_mut() {
+                let record = &self.tasks[assigned.task.index()];
+                let prefix = self.families.prefix_of(record) as usize;
+                let stands = !self.families.prefixes[prefix].is_drifted;
+                if stands || record.flags.has(Flags::LONG_RUNNING) {
                     continue;
                 }
-                let cost_ns = self.duration_ns(task);
+                let cost_ns = self.duration_ns(assigned.task);
+                let old = std::mem::replace(&mut assigned.cost_ns, cost_ns);
                 let at = self.workers.at(worker);
-                let old = std::mem::replace(&mut at.processing[place].cost_ns, cost_ns);
                 at.compute_ns = at.compute_ns.saturating_sub(old).saturating_add(cost_ns);
                 self.total_compute_ns =
                     self.total_compute_ns.saturating_sub(old).saturating_add(cost_ns);
             }
+            self.workers.at(worker).processing = processing;
+        }
+        for prefix in self.families.drifted.drain(..) {
+            let family = &mut self.families.prefixes[prefix as usize];
+            family.is_drifted = false;
+            family.priced_ns = family.duration_ns(self.config.unknown_task_duration_ns);
         }
     }
 }

@@ -114,6 +114,7 @@ impl SchedulerState {
 
     /// Takes all copies of a result away, and tells the holders.
     pub(super) fn free_replicas(&mut self, task: TaskId, out: &mut SchedulerOut) {
+        self.amm.forget_task(task);
         while let Some(held) = self.overflow.holders(&self.tasks[task.index()]).last() {
             let worker = held.worker;
             self.remove_replica(task, worker);

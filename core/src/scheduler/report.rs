@@ -48,7 +48,7 @@ impl SchedulerState {
     /// Runs of a task that ended in an error or in the death of their worker.
     #[must_use]
     pub fn attempt_of(&self, task: TaskId) -> u32 {
-        self.tasks.get(task.index()).map_or(0, |record| record.attempt)
+        self.trials.of(task).attempt
     }
 
     /// The latest sending of a task, `RunId::NONE` before the first.
@@ -78,8 +78,8 @@ impl SchedulerState {
 
     /// What a worker was sent and has not answered.
     pub fn processing(&self, worker: WorkerId) -> impl Iterator<Item = (TaskId, RunId)> {
-        let sent = self.workers.get(worker).map(|worker| worker.processing.as_slice());
-        let sent = sent.unwrap_or_default().iter();
+        let sent = self.workers.get(worker).into_iter();
+        let sent = sent.flat_map(|worker| worker.processing.iter());
         sent.map(|assigned| (assigned.task, self.tasks[assigned.task.index()].run_id))
     }
 

@@ -5,8 +5,9 @@
 
 use super::family::Families;
 use super::instruction::{SchedulerInstruction, SchedulerOut, position};
+use super::places::MOST_TASKS;
 use super::queue::RankSet;
-use super::task::{Edges, NONE, Task};
+use super::task::{Edges, Flags, NONE, Task};
 use super::{GraphSubmission, SchedulerState, Span, TaskState, client};
 use crate::graph::Graph;
 use crate::ids::TaskId;
@@ -30,11 +31,13 @@ impl SchedulerState {
             self.tasks[task.index()].who_wants |= bit;
         }
         for task in &run_once {
-            self.tasks[task.index()].who_wants |= client::FIRE_AND_FORGET;
+            let record = &mut self.tasks[task.index()];
+            record.who_wants |= client::FIRE_AND_FORGET;
+            record.flags.set(Flags::RUN_ONCE);
         }
         self.link(&graph);
         self.attribute(&graph);
-        self.rank(&order);
+        self.rank(&graph, &order);
         let known = &self.config.default_task_durations_ns;
         self.families = Families::build(&graph, &mut self.tasks, known);
         self.families.link(&self.tasks, &self.dependencies);
@@ -60,8 +63,8 @@ impl SchedulerState {
             return Err("the job has its graph already".to_owned());
         }
         let edges = u32::try_from(graph.inputs.values.len());
-        if edges.is_err() || u32::try_from(graph.len()).is_err_and(|_| true) {
-            return Err("the graph has more than 2^32 - 1 tasks or edges".to_owned());
+        if edges.is_err() || graph.len() > MOST_TASKS {
+            return Err("the graph has more than 2^31 tasks or 2^32 - 1 edges".to_owned());
         }
         let wanted = submission.wanted.iter().chain(&submission.run_once);
         if let Some(task) = wanted.into_iter().find(|task| task.index() >= graph.len()) {
@@ -105,31 +108,27 @@ impl SchedulerState {
 
     /// What users attached to tasks.
     fn attribute(&mut self, graph: &Graph) {
-        let default_retries = self.config.default_retries;
-        for task in &mut self.tasks {
-            task.retries = default_retries;
-        }
         let asks = self.asks.intern(graph.attributes.iter().map(|(_, attributes)| attributes));
-        for ((task, attributes), ask) in graph.attributes.iter().zip(asks) {
-            let record = &mut self.tasks[task.index()];
-            record.ask = ask;
-            record.user = attributes.priority.unwrap_or(0).saturating_neg();
-            record.retries = attributes.retries.unwrap_or(default_retries);
+        for ((task, _), ask) in graph.attributes.iter().zip(asks) {
+            self.tasks[task.index()].ask = ask;
         }
     }
 
     /// Ranks all tasks: the user's priority first, then the static order.
-    fn rank(&mut self, order: &[u32]) {
-        for (task, place) in self.tasks.iter_mut().zip(order) {
-            task.order = *place;
-        }
+    fn rank(&mut self, graph: &Graph, order: &[u32]) {
         self.ranked = vec![TaskId(0); order.len()];
         for (index, place) in order.iter().enumerate() {
             self.ranked[*place as usize] = TaskId::from_index(index);
         }
-        if self.tasks.iter().any(|task| task.user != 0) {
-            let tasks = &self.tasks;
-            self.ranked.sort_by_key(|task| tasks[task.index()].user);
+        let user = |priority: Option<i32>| priority.unwrap_or(0).saturating_neg();
+        let attributes = graph.attributes.iter();
+        if attributes.clone().any(|(_, attributes)| user(attributes.priority) != 0) {
+            self.priorities = order.iter().map(|place| (0, *place)).collect();
+            for (task, attributes) in attributes {
+                self.priorities[task.index()].0 = user(attributes.priority);
+            }
+            let priorities = &self.priorities;
+            self.ranked.sort_by_key(|task| priorities[task.index()].0);
         }
         for (rank, task) in self.ranked.iter().enumerate() {
             self.tasks[task.index()].rank = position(rank);

@@ -1,14 +1,15 @@
 //! The record of one task and the tables that all records share.
 //!
 //! A record has no list: inputs and dependents are rows of shared arrays, `waiting_on` and `waiters`
-//! are counts, one holder stands in the record and several in an overflow table. So a task costs
-//! about 100 bytes and its edges, and no change of state allocates.
+//! are counts, one holder stands in the record and several in an overflow table; what went wrong
+//! with a task stands beside. So a record is one cache line, a task costs it and its edges, and no
+//! change of state allocates.
 //!
 //! `waiters` counts the dependents that hold the task (`HOLDS`): those that are waiting, queued,
 //! no-worker or processing, and those on their way back to waiting.
 
 use crate::ids::{RunId, TaskId, WorkerId};
-use crate::messages::{Priority, TypeCode};
+use crate::messages::TypeCode;
 
 /// No task, worker or group.
 pub(super) const NONE: u32 = u32::MAX;
@@ -66,6 +67,10 @@ impl Flags {
     pub(super) const STARTED: Self = Self(16);
     /// `Failures` has an entry for it.
     pub(super) const FAILED: Self = Self(32);
+    /// It was submitted to run once, so a retry is wanted although nobody wants the result.
+    pub(super) const RUN_ONCE: Self = Self(64);
+    /// `TrialsByTask` has an entry for it.
+    pub(super) const TRIED: Self = Self(128);
 
     pub(super) const fn has(self, flag: Self) -> bool {
         self.0 & flag.0 != 0
@@ -93,13 +98,14 @@ const SEVERAL: WorkerId = WorkerId(NONE - 1);
 
 /// What the scheduler knows of a task.
 #[derive(Clone, Debug)]
-#[repr(align(32))]
+#[repr(align(64))]
 pub(super) struct Task {
     /// The latest sending.
     pub(super) run_id: RunId,
     /// Size of the result; only meaningful once it reached memory.
     pub(super) nbytes: u64,
-    /// Its holder, or where they are listed.
+    /// Its holder, or where they are listed. While it is processing it has none, and `at` is its
+    /// place in the worker's `processing`.
     pub(super) holder: Held,
     /// Clients that want it, a bit each.
     pub(super) who_wants: u32,
@@ -111,28 +117,14 @@ pub(super) struct Task {
     pub(super) live_dependents: u32,
     /// Place among all tasks, by priority.
     pub(super) rank: u32,
-    /// The user's priority, negated.
-    pub(super) user: i32,
-    /// Position in the static order.
-    pub(super) order: u32,
     /// Worker that it was sent to, or `NONE`.
     pub(super) processing_on: u32,
-    /// Position in that worker's `processing`.
-    pub(super) processing_at: u32,
     /// Its group.
     pub(super) group: u32,
     /// What it asks for.
     pub(super) ask: u32,
     /// Task that is to blame for its failure, or `NONE`.
     pub(super) blame: u32,
-    /// Runs that ended in an error or in the death of their worker.
-    pub(super) attempt: u32,
-    /// Errors that it may still survive.
-    pub(super) retries: u32,
-    /// Deaths of its worker.
-    pub(super) suspicious: u32,
-    /// Times it gave itself back.
-    pub(super) reschedules: u32,
     pub(super) state: TaskState,
     /// State that is recommended for it.
     pub(super) pending: Option<TaskState>,
@@ -140,6 +132,8 @@ pub(super) struct Task {
     /// What its result is.
     pub(super) type_code: TypeCode,
 }
+
+const _: () = assert!(size_of::<Task>() == 64, "a task is one cache line");
 
 impl Task {
     /// A task that nobody needs.
@@ -152,17 +146,10 @@ impl Task {
         waiters: 0,
         live_dependents: 0,
         rank: 0,
-        user: 0,
-        order: 0,
         processing_on: NONE,
-        processing_at: 0,
         group: 0,
         ask: 0,
         blame: NONE,
-        attempt: 0,
-        retries: 0,
-        suspicious: 0,
-        reschedules: 0,
         state: TaskState::Forgotten,
         pending: None,
         flags: Flags(0),
@@ -171,17 +158,23 @@ impl Task {
 
     /// Some worker holds its result.
     pub(super) fn is_held(&self) -> bool {
-        self.holder != NOBODY
+        self.holder.worker.0 != NONE
+    }
+
+    /// Its place in the `processing` of the worker that it was sent to.
+    pub(super) const fn processing_at(&self) -> u32 {
+        self.holder.at
+    }
+
+    /// Notes to which worker it was sent, and its place there.
+    pub(super) const fn set_processing(&mut self, worker: WorkerId, at: u32) {
+        self.processing_on = worker.0;
+        self.holder = Held { worker: WorkerId(NONE), at };
     }
 
     /// A client or a dependent needs it.
     pub(super) const fn is_needed(&self) -> bool {
         self.waiters > 0 || self.who_wants != 0
-    }
-
-    /// Its place among the tasks of a worker.
-    pub(super) const fn priority(&self) -> Priority {
-        Priority { user: self.user, generation: 1, order: self.order }
     }
 
     /// The worker that it was sent to.
@@ -209,10 +202,13 @@ impl Edges {
     }
 }
 
-/// Lists of holders for tasks that have several, sorted by worker.
+/// Lists of holders for tasks that have several, sorted by worker. So the rows in use are Dask's
+/// `replicated_tasks`.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Overflow {
     rows: Vec<Vec<Held>>,
+    /// Task of each row; of a row that is not in use the last one.
+    of: Vec<TaskId>,
     free: Vec<u32>,
 }
 
@@ -220,7 +216,7 @@ impl Overflow {
     /// Holders of a task, sorted by worker.
     pub(super) fn holders<'a>(&'a self, task: &'a Task) -> &'a [Held] {
         match task.holder {
-            NOBODY => &[],
+            Held { worker: WorkerId(NONE), .. } => &[],
             Held { worker: SEVERAL, at } => &self.rows[at as usize],
             Held { .. } => std::slice::from_ref(&task.holder),
         }
@@ -232,8 +228,24 @@ impl Overflow {
         holders.binary_search_by_key(&worker, |held| held.worker).is_ok()
     }
 
+    /// How many tasks have several holders.
+    pub(super) const fn replicated_count(&self) -> usize {
+        self.rows.len() - self.free.len()
+    }
+
+    /// Rows, in use or not.
+    pub(super) const fn row_count(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// The task of a row that is in use, with its holders.
+    pub(super) fn replicated(&self, row: usize) -> Option<(TaskId, &[Held])> {
+        let holders = self.rows.get(row).filter(|holders| !holders.is_empty())?;
+        Some((self.of[row], holders))
+    }
+
     /// Adds a holder that is not there yet.
-    pub(super) fn insert(&mut self, task: &mut Task, held: Held) {
+    pub(super) fn insert(&mut self, id: TaskId, task: &mut Task, held: Held) {
         if !task.is_held() {
             task.holder = held;
             return;
@@ -241,9 +253,11 @@ impl Overflow {
         if task.holder.worker != SEVERAL {
             let row = self.free.pop().unwrap_or_else(|| {
                 self.rows.push(Vec::new());
+                self.of.push(id);
                 u32::try_from(self.rows.len() - 1).expect("fewer rows than tasks")
             });
             self.rows[row as usize].push(task.holder);
+            self.of[row as usize] = id;
             task.holder = Held { worker: SEVERAL, at: row };
         }
         let row = &mut self.rows[task.holder.at as usize];
@@ -271,17 +285,5 @@ impl Overflow {
             self.free.push(index);
         }
         Some(at)
-    }
-
-    /// Notes that the copy at `worker` has moved within its `has_what`.
-    pub(super) fn moved(&mut self, task: &mut Task, worker: WorkerId, at: u32) {
-        if task.holder.worker != SEVERAL {
-            task.holder.at = at;
-            return;
-        }
-        let row = &mut self.rows[task.holder.at as usize];
-        if let Ok(place) = row.binary_search_by_key(&worker, |held| held.worker) {
-            row[place].at = at;
-        }
     }
 }

@@ -6,10 +6,10 @@
 use super::edges::free_keys;
 use super::instruction::{DependencyAt, SchedulerInstruction, SchedulerOut, position};
 use super::processing::error;
-use super::task::Flags;
+use super::task::{Flags, NONE};
 use super::{SchedulerState, Span, TaskState};
 use crate::ids::{RunId, TaskId, WorkerId};
-use crate::messages::{TaskError, TypeCode};
+use crate::messages::{TaskError, TypeCode, WorkerStatus};
 
 /// Holders that a worker is told when it asks.
 const HOLDERS_TOLD: usize = 16;
@@ -74,8 +74,30 @@ impl SchedulerState {
         }
     }
 
+    /// Reads at once what the end of a run will touch. With thousands of workers most of it is in
+    /// no cache, and reads that wait for decisions would wait for memory one after the other.
+    fn warm(&self, end: End) {
+        const NEIGHBOURS: usize = 4;
+        let (Some(record), Some(at)) =
+            (self.tasks.get(end.task.index()), self.workers.get(end.worker))
+        else {
+            return;
+        };
+        let mut seen = at.processing.warm(record.processing_at()) ^ at.has_what.warm(NONE);
+        for task in self.dependents.row(end.task).iter().take(NEIGHBOURS) {
+            seen ^= self.tasks[task.index()].waiting_on;
+        }
+        for task in self.dependencies.row(end.task).iter().take(NEIGHBOURS) {
+            let held = self.tasks[task.index()].holder;
+            let holder = self.workers.get(held.worker);
+            seen ^= holder.map_or(0, |holder| holder.has_what.warm(held.at));
+        }
+        std::hint::black_box(seen);
+    }
+
     /// task-finished
     pub(super) fn on_task_finished(&mut self, end: End, result: Output, out: &mut SchedulerOut) {
+        self.warm(end);
         let judgement = self.judge(end);
         if judgement == Judgement::Current {
             self.processing_memory(end, result, out);
@@ -113,12 +135,15 @@ impl SchedulerState {
             Judgement::Current => {
                 let task = end.task;
                 self.blame_itself(task, Some(end.worker), error);
+                let retries = self.retries_of(task);
+                let trials = self.trials_of_mut(task);
+                trials.attempt = trials.attempt.saturating_add(1);
+                let survives = trials.survived < retries;
+                trials.survived += u32::from(survives);
                 let record = &mut self.tasks[task.index()];
-                record.attempt = record.attempt.saturating_add(1);
                 record.flags.set(Flags::STARTED);
-                if record.retries > 0 {
-                    record.retries -= 1;
-                    record.blame = super::task::NONE;
+                if survives {
+                    record.blame = NONE;
                     self.recommend(task, TaskState::Waiting);
                 } else {
                     self.recommend(task, TaskState::Erred);
@@ -138,6 +163,13 @@ impl SchedulerState {
             | Judgement::InMemory
             | Judgement::Waiting => self.totals.stale += 1,
         }
+    }
+
+    /// Errors that a task may survive.
+    fn retries_of(&self, task: TaskId) -> u32 {
+        let attributes = self.graph.as_ref().and_then(|graph| graph.attributes_of(task));
+        let retries = attributes.and_then(|attributes| attributes.retries);
+        retries.unwrap_or(self.config.default_retries)
     }
 
     /// release-worker-data: the worker dropped its copy.
@@ -186,8 +218,9 @@ impl SchedulerState {
             return;
         }
         if let Some(duration) = compute_duration_ns {
-            let prefix = self.families.prefix_of(&self.tasks[end.task.index()]) as usize;
-            self.families.prefixes[prefix].add_duration(duration);
+            let prefix = self.families.prefix_of(&self.tasks[end.task.index()]);
+            self.families.prefixes[prefix as usize].add_duration(duration);
+            self.families.note_drift(prefix, self.config.unknown_task_duration_ns);
         }
         self.secede(end.task);
     }
@@ -198,15 +231,22 @@ impl SchedulerState {
             self.totals.stale += 1;
             return;
         }
-        let record = &mut self.tasks[end.task.index()];
-        record.reschedules += 1;
-        if record.reschedules <= self.config.max_reschedules {
+        let status = self.workers.get(end.worker).map(|at| at.profile.status);
+        if status != Some(WorkerStatus::Running) {
+            // Its worker gave it back, before it began.
+            self.recommend(end.task, TaskState::Released);
+            return;
+        }
+        let trials = self.trials_of_mut(end.task);
+        trials.reschedules = trials.reschedules.saturating_add(1);
+        let reschedules = trials.reschedules;
+        if reschedules <= self.config.max_reschedules {
             self.recommend(end.task, TaskState::Released);
             return;
         }
         let message = format!(
-            "the task gave itself back {} times (scheduler.max-reschedules is {})",
-            record.reschedules, self.config.max_reschedules
+            "the task gave itself back {reschedules} times (scheduler.max-reschedules is {})",
+            self.config.max_reschedules
         );
         self.blame_itself(end.task, Some(end.worker), error("TooManyReschedules", message));
         self.recommend(end.task, TaskState::Erred);
@@ -224,7 +264,9 @@ impl SchedulerState {
         }
         let start = position(out.dependencies.len());
         for &task in tasks {
-            if self.known(task).is_none() {
+            // A copy of what nobody computes will never come.
+            let state = self.state_of(task);
+            if matches!(state, TaskState::Released | TaskState::Erred | TaskState::Forgotten) {
                 free_keys(out, worker, task, RunId::NONE);
                 continue;
             }

@@ -11,6 +11,8 @@ use crate::messages::WorkerStatus;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 type Check = Result<(), String>;
+/// How many tasks of a worker need an input.
+type Needs = FxHashMap<(WorkerId, TaskId), u32>;
 
 fn ensure(holds: bool, what: &str) -> Check {
     if holds { Ok(()) } else { Err(what.to_owned()) }
@@ -31,13 +33,21 @@ impl SchedulerState {
             })?;
         }
         self.check_counts()?;
-        let mut running = 0;
+        let (mut running, mut needs) = (0, Needs::default());
         for (id, worker) in self.workers.iter() {
             running += usize::from(worker.profile.status == WorkerStatus::Running);
-            self.check_worker(id, worker)
+            self.check_worker(id, worker, &mut needs)
                 .map_err(|broken| format!("worker {}: {broken}", worker.registration().name))?;
         }
-        self.check_workers(running)
+        self.check_stealing()?;
+        let status = |worker| self.status_of(worker);
+        let paused = self.paused.iter().all(|(_, one)| status(*one) == Some(WorkerStatus::Paused));
+        ensure(paused, "a worker that runs or is gone counts as paused")?;
+        ensure(needs.len() == self.needs_what.len(), "needed inputs are miscounted")?;
+        let agrees = |(worker, input, count)| needs.get(&(worker, input)) == Some(&count);
+        ensure(self.needs_what.iter().all(agrees), "needed inputs are off")?;
+        self.check_workers(running)?;
+        self.check_amm()
     }
 
     fn check_task(&self, task: TaskId, runs: &mut FxHashSet<RunId>) -> Check {
@@ -139,14 +149,14 @@ impl SchedulerState {
             let Some(worker) = self.workers.get(held.worker) else {
                 return Err("held by a worker that is gone".to_owned());
             };
-            let there = worker.has_what.get(held.at as usize) == Some(&task);
+            let there = worker.has_what.get(held.at) == Some(&task);
             ensure(there, "who_has and has_what disagree")?;
         }
         let Some(on) = record.worker() else { return Ok(()) };
         let Some(worker) = self.workers.get(on) else {
             return Err("processing on a worker that is gone".to_owned());
         };
-        let sent = worker.processing.get(record.processing_at as usize);
+        let sent = worker.processing.get(record.processing_at());
         ensure(sent.is_some_and(|sent| sent.task == task), "processing and its worker disagree")
     }
 
@@ -180,16 +190,20 @@ impl SchedulerState {
         ensure(ordered, "unrunnable tasks are not in the order of their age")
     }
 
-    fn check_worker(&self, id: WorkerId, worker: &Worker) -> Check {
+    /// `needs` collects which inputs its tasks have yet to fetch.
+    fn check_worker(&self, id: WorkerId, worker: &Worker, needs: &mut Needs) -> Check {
         let runs = worker.profile.status == WorkerStatus::Running;
         ensure(self.workers.emptiest.contains(id) == runs, "runs in one register only")?;
+        let leaves = worker.profile.status == WorkerStatus::ClosingGracefully;
+        let registered = self.amm.retiring.contains_key(&id);
+        ensure(leaves == registered, "leaves in one register only")?;
         if let Some(load) = self.workers.emptiest.load(id) {
-            ensure(load == worker.load(id, self.seed), "stands under an old load")?;
+            ensure(load == worker.load(), "stands under an old load")?;
         }
         let (mut slots, mut compute_ns) = (0_u32, 0_u64);
         let mut used = vec![0_u64; worker.profile.used_resources.len()];
-        let mut needs: FxHashMap<TaskId, u32> = FxHashMap::default();
-        for sent in &worker.processing {
+        let mut missing = FxHashSet::default();
+        for sent in worker.processing.iter() {
             let record = &self.tasks[sent.task.index()];
             ensure(record.processing_on == id.0, "processes what was sent elsewhere")?;
             let terms = self.asks.terms(record.ask);
@@ -206,17 +220,18 @@ impl SchedulerState {
             }
             for input in self.dependencies.row(sent.task) {
                 if !self.overflow.holds(&self.tasks[input.index()], id) {
-                    *needs.entry(*input).or_insert(0) += 1;
+                    missing.insert(*input);
+                    *needs.entry((id, *input)).or_insert(0) += 1;
                 }
             }
         }
         ensure(slots == worker.slots_used, "slots are miscounted")?;
         ensure(compute_ns == worker.compute_ns, "occupancy is off")?;
         ensure(used == worker.profile.used_resources, "used resources are off")?;
-        ensure(needs == worker.needs_what, "needed inputs are off")?;
-        let missing = self.sizes(worker.needs_what.keys());
-        ensure(missing == worker.network_bytes, "bytes to fetch are off")?;
+        ensure(self.sizes(missing.iter()) == worker.network_bytes, "bytes to fetch are off")?;
         ensure(self.sizes(worker.has_what.iter()) == worker.nbytes, "bytes held are off")?;
+        ensure(worker.has_what.iter().count() == worker.has_what.len(), "results miscounted")?;
+        ensure(worker.processing.iter().count() == worker.processing.len(), "tasks miscounted")?;
         let there = |task: &TaskId| self.overflow.holds(&self.tasks[task.index()], id);
         ensure(worker.has_what.iter().all(there), "holds what it should not")
     }

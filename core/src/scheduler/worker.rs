@@ -1,13 +1,14 @@
 //! The record of one life of a worker, and the set of those that are there.
 //!
-//! `has_what` and `processing` are vectors; each task knows its place in them, so that entering and
-//! leaving is one step. Loads are integers that grow and shrink by the same amounts, so that they
-//! never drift. A removed worker leaves an empty place: its number is not used again.
+//! Each task knows its place in the lists `has_what` and `processing`, so that entering and leaving
+//! is one step. Loads are integers that grow and shrink by the same amounts, so that they never
+//! drift. A removed worker leaves an empty place: its number is not used again.
 
+use super::amm::Unmanaged;
 use super::emptiest::Emptiest;
+use super::places::Places;
 use crate::ids::{TaskId, WorkerId};
 use crate::messages::{WorkerRegistration, WorkerStatus};
-use crate::rng::mix;
 use crate::time::Time;
 use rustc_hash::FxHashMap;
 use std::collections::BTreeMap;
@@ -22,6 +23,8 @@ pub(super) struct Assigned {
     pub(super) sent: Time,
     /// Nothing else was ahead of it: its end measures the round trip.
     pub(super) at_once: bool,
+    /// Its worker has begun with it, as it said when it was asked to give it back.
+    pub(super) refused: bool,
 }
 
 /// What is rarely read of a worker.
@@ -37,11 +40,14 @@ pub(super) struct Profile {
     pub(super) last_seen: Time,
     /// Resident bytes at that time.
     pub(super) rss_bytes: u64,
+    /// Resident bytes besides results of late: see `amm::memory`.
+    pub(super) unmanaged: Unmanaged,
 }
 
-/// What the scheduler knows of a worker: two cache lines that every decision reads, and the rest.
+/// What the scheduler knows of a worker: a cache line for what it does, one for what it holds, and
+/// the rest elsewhere.
 #[derive(Clone, Debug)]
-#[repr(align(64))]
+#[repr(C, align(64))]
 pub(super) struct Worker {
     /// Slots, at least one.
     pub(super) nthreads: u32,
@@ -53,18 +59,22 @@ pub(super) struct Worker {
     pub(super) compute_ns: u64,
     /// Sizes of the inputs in `needs_what` together.
     pub(super) network_bytes: u64,
+    /// Tasks that it was sent.
+    pub(super) processing: Places<Assigned>,
+    /// Results that it holds.
+    pub(super) has_what: Places<TaskId>,
     /// Sizes of the results that it holds together.
     pub(super) nbytes: u64,
-    /// Tasks that it was sent.
-    pub(super) processing: Vec<Assigned>,
-    /// Results that it holds.
-    pub(super) has_what: Vec<TaskId>,
-    /// Inputs of its tasks that are not there: how many tasks need each.
-    pub(super) needs_what: FxHashMap<TaskId, u32>,
     pub(super) profile: Box<Profile>,
 }
 
+/// Bits of a load behind the point.
+const FRACTION_BITS: u32 = 20;
+/// The load of a worker with a task for each thread.
+pub(super) const FULL: u32 = 1 << FRACTION_BITS;
+
 const _: () = assert!(size_of::<Option<Worker>>() == 128, "a worker fills two cache lines");
+const _: () = assert!(std::mem::offset_of!(Worker, has_what) == 64, "a line each");
 
 impl Worker {
     pub(super) fn new(registration: Box<WorkerRegistration>, saturation: f64, now: Time) -> Self {
@@ -76,9 +86,8 @@ impl Worker {
             compute_ns: 0,
             network_bytes: 0,
             nbytes: 0,
-            processing: Vec::new(),
-            has_what: Vec::new(),
-            needs_what: FxHashMap::default(),
+            processing: Places::default(),
+            has_what: Places::default(),
             profile: Box::new(Profile {
                 registration,
                 status: WorkerStatus::Running,
@@ -86,6 +95,7 @@ impl Worker {
                 time_delay_ns: 0,
                 last_seen: now,
                 rss_bytes: 0,
+                unmanaged: Unmanaged::default(),
             }),
         }
     }
@@ -100,13 +110,11 @@ impl Worker {
         self.compute_ns.saturating_add(transfer_ns(self.network_bytes, bandwidth))
     }
 
-    /// Its place among the running workers: slots used a thread, then a seeded hash.
-    pub(super) fn load(&self, worker: WorkerId, seed: u64) -> u64 {
-        const FRACTION_BITS: u32 = 20;
+    /// Its place among the running workers: slots used a thread.
+    pub(super) fn load(&self) -> u32 {
         let scaled = (u64::from(self.slots_used) << FRACTION_BITS) / u64::from(self.nthreads);
-        let load = u32::try_from(scaled).unwrap_or(u32::MAX);
-        let tie = mix(seed ^ u64::from(worker.0)) >> 32;
-        (u64::from(load) << 32) | tie
+        // The largest number stands for no worker.
+        u32::try_from(scaled).unwrap_or(u32::MAX).min(u32::MAX - 1)
     }
 }
 
@@ -129,7 +137,7 @@ fn saturation_slots(nthreads: u32, saturation: f64) -> u32 {
 }
 
 /// The workers that are there.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Workers {
     table: Vec<Option<Worker>>,
     len: usize,
@@ -148,6 +156,21 @@ pub(super) struct Workers {
 }
 
 impl Workers {
+    /// Nobody; the seed decides among equals.
+    pub(super) fn new(seed: u64) -> Self {
+        Self {
+            table: Vec::new(),
+            len: 0,
+            version: 0,
+            names: FxHashMap::default(),
+            addresses: FxHashMap::default(),
+            emptiest: Emptiest::new(seed),
+            running_nthreads: 0,
+            nthreads: 0,
+            memory_limits: BTreeMap::new(),
+        }
+    }
+
     pub(super) fn get(&self, worker: WorkerId) -> Option<&Worker> {
         self.table.get(worker.index())?.as_ref()
     }
@@ -196,7 +219,7 @@ impl Workers {
     }
 
     /// Registers a worker that runs; its number, name and addresses are new.
-    pub(super) fn insert(&mut self, id: WorkerId, worker: Worker, seed: u64) {
+    pub(super) fn insert(&mut self, id: WorkerId, worker: Worker) {
         if self.table.len() <= id.index() {
             self.table.resize_with(id.index() + 1, || None);
         }
@@ -206,7 +229,7 @@ impl Workers {
         }
         self.nthreads += u64::from(worker.nthreads);
         self.running_nthreads += u64::from(worker.nthreads);
-        self.emptiest.insert(id, worker.load(id, seed));
+        self.emptiest.insert(id, worker.load());
         let limit = worker.registration().memory_limit_bytes;
         if limit > 0 {
             *self.memory_limits.entry(limit).or_insert(0) += 1;
@@ -214,11 +237,6 @@ impl Workers {
         self.table[id.index()] = Some(worker);
         self.len += 1;
         self.version += 1;
-    }
-
-    /// Its place among the running workers.
-    pub(super) fn load_of(&self, id: WorkerId, seed: u64) -> u64 {
-        self.get(id).map_or(0, |worker| worker.load(id, seed))
     }
 
     /// Takes a worker out of every register.
@@ -243,10 +261,10 @@ impl Workers {
     }
 
     /// The worker takes tasks again.
-    pub(super) fn run(&mut self, id: WorkerId, seed: u64) {
+    pub(super) fn run(&mut self, id: WorkerId) {
         let Some(worker) = self.get(id) else { return };
         if !self.emptiest.contains(id) {
-            let (load, nthreads) = (worker.load(id, seed), u64::from(worker.nthreads));
+            let (load, nthreads) = (worker.load(), u64::from(worker.nthreads));
             self.emptiest.insert(id, load);
             self.running_nthreads += nthreads;
         }

@@ -54,7 +54,7 @@ impl SchedulerState {
             self.on_remove_worker(old, &Loss { expected: false, executing: None, reason }, out);
         }
         let record = Worker::new(registration, self.config.worker_saturation, self.now);
-        self.workers.insert(worker, record, self.seed);
+        self.workers.insert(worker, record);
         let heartbeat_ns = heartbeat_ns(self.workers.len());
         out.instructions.push(SchedulerInstruction::AcceptWorker { worker, heartbeat_ns });
         self.try_unrunnable(worker);
@@ -100,7 +100,7 @@ impl SchedulerState {
     }
 
     /// A worker came, or runs again: tasks that only it may serve are tried.
-    fn try_unrunnable(&mut self, worker: WorkerId) {
+    pub(super) fn try_unrunnable(&mut self, worker: WorkerId) {
         let Some(record) = self.workers.get(worker) else { return };
         let serves = |task: &TaskId| {
             let terms = self.asks.terms(self.tasks[task.index()].ask);
@@ -121,14 +121,20 @@ impl SchedulerState {
         out: &mut SchedulerOut,
     ) {
         let Some(record) = self.workers.remove(worker) else { return };
+        self.forget_load(worker);
+        self.amm.forget_worker(worker);
+        self.note_pause(worker, WorkerStatus::Running);
         self.total_compute_ns = self.total_compute_ns.saturating_sub(record.compute_ns);
         let rank = |state: &Self, task: TaskId| std::cmp::Reverse(state.tasks[task.index()].rank);
         let mut processing: Vec<TaskId> = record.processing.iter().map(|one| one.task).collect();
         processing.sort_unstable_by_key(|task| rank(self, *task));
         for task in processing {
+            for i in self.dependencies.range(task) {
+                self.needs_what.remove(worker, self.dependencies.values[i]);
+            }
             self.lose_run(task, record.registration(), loss);
         }
-        let mut results = record.has_what;
+        let mut results: Vec<TaskId> = record.has_what.iter().copied().collect();
         results.sort_unstable_by_key(|task| rank(self, *task));
         for task in results {
             let held = &mut self.tasks[task.index()];
@@ -152,10 +158,11 @@ impl SchedulerState {
             self.recommend(task, TaskState::Released);
             return;
         }
-        record.attempt = record.attempt.saturating_add(1);
-        record.suspicious = record.suspicious.saturating_add(1);
         record.flags.set(Flags::STARTED);
-        let deaths = record.suspicious;
+        let trials = self.trials_of_mut(task);
+        trials.attempt = trials.attempt.saturating_add(1);
+        trials.suspicious = trials.suspicious.saturating_add(1);
+        let deaths = trials.suspicious;
         if deaths <= self.config.allowed_failures {
             self.recommend(task, TaskState::Released);
             return;
@@ -171,16 +178,31 @@ impl SchedulerState {
         self.recommend(task, TaskState::Erred);
     }
 
-    /// worker-status-change
+    /// worker-status-change. One that leaves goes on leaving, whatever it says of its memory.
     pub(super) fn on_worker_status_change(&mut self, worker: WorkerId, status: WorkerStatus) {
         let Some(record) = self.workers.get_mut(worker) else { return };
-        record.profile.status = status;
-        if status == WorkerStatus::Running {
-            self.workers.run(worker, self.seed);
-            self.try_unrunnable(worker);
-        } else {
-            self.workers.stop(worker);
+        if record.profile.status == WorkerStatus::ClosingGracefully {
+            return;
         }
+        self.note_pause(worker, status);
+        let Some(record) = self.workers.get_mut(worker) else { return };
+        match status {
+            WorkerStatus::Running => {
+                record.profile.status = status;
+                self.workers.run(worker);
+                self.try_unrunnable(worker);
+            }
+            WorkerStatus::Paused => {
+                record.profile.status = status;
+                self.workers.stop(worker);
+                // It is short of memory: its copies are the first to go.
+                self.amm.soon(self.now);
+            }
+            WorkerStatus::ClosingGracefully => {
+                self.begin_retirement(worker, true, "it closes gracefully");
+            }
+        }
+        self.reload(worker);
     }
 
     /// heartbeat
@@ -194,6 +216,9 @@ impl SchedulerState {
         let Some(record) = self.workers.get_mut(worker) else { return };
         record.profile.last_seen = self.now;
         record.profile.rss_bytes = vitals.rss_bytes;
+        let unmanaged = vitals.rss_bytes.saturating_sub(record.nbytes);
+        let window_ns = self.config.memory_recent_to_old_ns;
+        record.profile.unmanaged.note(self.now, unmanaged, window_ns);
         record.profile.time_delay_ns = self.now.0.wrapping_sub(vitals.worker_now_ns).cast_signed();
         if vitals.bandwidth > 0 {
             let kept = self.bandwidth - self.bandwidth / count;
@@ -202,15 +227,24 @@ impl SchedulerState {
         for &(task, so_far_ns) in executing {
             let Some(record) = self.known(task) else { continue };
             if record.worker() == Some(worker) && !record.flags.has(Flags::LONG_RUNNING) {
-                let prefix = self.families.prefix_of(record) as usize;
-                self.families.prefixes[prefix].add_running(so_far_ns);
+                let prefix = self.families.prefix_of(record);
+                self.families.prefixes[prefix as usize].add_running(so_far_ns);
+                self.families.note_drift(prefix, self.config.unknown_task_duration_ns);
             }
         }
     }
 
-    /// A timer is due: what no worker served for too long errs.
-    pub(super) fn on_timeout(&mut self) {
+    /// A timer is due.
+    pub(super) fn on_timeout(&mut self, out: &mut SchedulerOut) {
         self.timer = None;
+        self.restart_paused(out);
+        self.give_up_unserved();
+        self.drain(out);
+        self.manage_memory_on_time(out);
+    }
+
+    /// What no worker served for too long errs.
+    fn give_up_unserved(&mut self) {
         let Some((arrived, limit)) = self.no_workers_limit() else { return };
         let due = |since: Time| since.max(arrived).after_ns(limit) <= self.now;
         let mut late: Vec<TaskId> =
@@ -241,7 +275,17 @@ impl SchedulerState {
     /// From when on tasks may be given up, and after how long; none while workers may still come.
     fn no_workers_limit(&self) -> Option<(Time, u64)> {
         let limit = self.config.no_workers_timeout_ns;
-        Some((self.arrived?, limit)).filter(|_| limit > 0)
+        // Workers that are paused run again, at the latest after their restart.
+        Some((self.arrived?.max(self.pause_grace), limit)).filter(|_| limit > 0)
+    }
+
+    /// When the first task that no worker serves is given up.
+    fn no_workers_due(&self) -> Option<Time> {
+        let (arrived, limit) = self.no_workers_limit()?;
+        let oldest = self.unrunnable.iter().next().map(|(_, since)| since);
+        let stopped = self.stopped.filter(|_| self.queued.len() > 0);
+        let since = oldest.into_iter().chain(stopped).min()?;
+        Some(since.max(arrived).after_ns(limit))
     }
 
     /// Asks for a timer for the earliest deadline, when the driver holds none that is early enough.
@@ -251,11 +295,9 @@ impl SchedulerState {
         } else {
             self.stopped.get_or_insert(self.now);
         }
-        let Some((arrived, limit)) = self.no_workers_limit() else { return };
-        let oldest = self.unrunnable.iter().next().map(|(_, since)| since);
-        let stopped = self.stopped.filter(|_| self.queued.len() > 0);
-        let Some(since) = oldest.into_iter().chain(stopped).min() else { return };
-        let due = since.max(arrived).after_ns(limit);
+        let deadlines =
+            [self.no_workers_due(), self.amm_deadline(), self.steal_due(), self.restart_due()];
+        let Some(due) = deadlines.into_iter().flatten().min() else { return };
         if self.timer.is_none_or(|timer| due < timer) {
             self.timer = Some(due);
             out.instructions.push(SchedulerInstruction::SetTimer(due));

@@ -2,6 +2,7 @@
 //! same moment, by the order of entry. Nothing else decides what comes next.
 
 use super::faults::Fault;
+use super::orders::Order;
 use crate::ids::{RunId, TaskId, TransferId, WorkerId};
 use crate::time::Time;
 use std::cmp::Ordering;
@@ -59,6 +60,8 @@ pub(super) enum Happening {
     Mends { fault: Fault },
     /// Something breaks.
     Breaks { fault: Fault },
+    /// The scheduler is told to do something.
+    Ordered { order: Order },
     /// From here on nothing breaks any more, and what was broken works again.
     Heals,
 }
@@ -86,6 +89,7 @@ impl Happening {
             | Self::Silent { .. }
             | Self::Mends { .. }
             | Self::Breaks { .. }
+            | Self::Ordered { .. }
             | Self::Heals => None,
         }
     }
@@ -112,6 +116,7 @@ impl Happening {
             | Self::Silent { .. }
             | Self::Mends { .. }
             | Self::Breaks { .. }
+            | Self::Ordered { .. }
             | Self::Heals => false,
         }
     }

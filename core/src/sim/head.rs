@@ -18,6 +18,7 @@ impl Simulation {
     /// One event of the scheduler core and all that follows at once.
     pub(super) fn schedule(&mut self, event: SchedulerEvent) {
         self.trace.events += 1;
+        self.record(&event);
         let mut out = std::mem::take(&mut self.out);
         out.clear();
         self.scheduler.handle(self.now, event, &mut out);
@@ -53,14 +54,21 @@ impl Simulation {
                 self.timer = Some(at);
                 self.agenda.at(at.max(self.now), Happening::SchedulerTimer { at });
             }
+            I::WorkerRetired { .. } => self.trace.retired += 1,
+            I::RestartWorker { worker, .. } => self.end(*worker, true),
             I::Idle => self.trace.makespan_ns = self.now.0,
             // Messages to workers went out with the frames.
             I::ComputeTask { .. }
             | I::FreeKeys { .. }
             | I::RemoveReplicas { .. }
+            | I::AcquireReplicas { .. }
+            | I::WorkerStatusChange { .. }
+            | I::WorkerNotRetired { .. }
             | I::RefreshWhoHas { .. }
             | I::RemoveWorker { .. }
             | I::BadKeyAck { .. }
+            | I::StealRequest { .. }
+            | I::Stolen { .. }
             | I::AcceptWorker { .. }
             | I::RefuseWorker { .. }
             | I::CloseWorker { .. }

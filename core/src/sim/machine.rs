@@ -137,6 +137,9 @@ pub(super) struct Machine {
     /// A start is on the agenda.
     pub(super) starting: bool,
     pub(super) out: WorkerOut,
+    /// Bytes of results here, now and at most.
+    pub(super) bytes: u64,
+    pub(super) peak_bytes: u64,
 }
 
 impl Machine {
@@ -152,6 +155,13 @@ impl Machine {
             lost: false,
             starting: false,
             out: WorkerOut::default(),
+            bytes: 0,
+            peak_bytes: 0,
         }
+    }
+    /// A result came to lie here.
+    pub(super) fn stored(&mut self, nbytes: u64) {
+        self.bytes += nbytes;
+        self.peak_bytes = self.peak_bytes.max(self.bytes);
     }
 }

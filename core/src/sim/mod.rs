@@ -11,23 +11,31 @@
 //! `Simulation::run` does it.
 
 mod agenda;
+mod bounds;
 mod breakage;
 mod clients;
 mod faults;
+mod given;
 mod head;
 pub mod invariants;
+mod links;
 mod machine;
 mod network;
+mod orders;
 mod process;
+mod recorded;
 mod scenario;
 mod trace;
 mod transfers;
 mod workload;
 
+pub use bounds::Bounds;
 pub use clients::{Belief, Clients};
 pub use faults::{Fault, FaultPlan, KINDS};
+pub use given::{NoOutcome, Outcome, serial_peak};
 pub use machine::MachineSpec;
 pub use network::Network;
+pub use orders::Order;
 pub use scenario::Scenario;
 pub use trace::Trace;
 pub use workload::{Behaviour, Workload};
@@ -35,12 +43,14 @@ pub use workload::{Behaviour, Workload};
 use crate::codec;
 use crate::config::{Config, SECOND_NS};
 use crate::ids::{ClientId, TaskId, TransferId, WorkerId};
+use crate::record::Encoder;
 use crate::rng::Rng;
 use crate::scheduler::{GraphSubmission, SchedulerEvent, SchedulerOut, SchedulerState};
 use crate::time::Time;
 use crate::wire::Introductions;
 use agenda::{Agenda, Happening};
 use invariants::{Invariant, When};
+use links::Links;
 use machine::{Life, Machine};
 use rustc_hash::FxHashMap;
 use serde::Serialize;
@@ -100,6 +110,14 @@ pub struct Simulation {
     heals: Time,
     healed: bool,
     faultless: bool,
+    /// Properties are checked.
+    checked: bool,
+    /// Links that transfers share; none: each transfer has the network for itself.
+    links: Option<Links>,
+    /// Simulated time after the last fault in which everything must end.
+    patience_ns: u64,
+    /// Writes the scheduler's events down, with the blocks so far.
+    recorder: Option<(Encoder, Vec<u8>)>,
     trace: Trace,
 }
 
@@ -107,7 +125,7 @@ impl Simulation {
     /// Sets a scenario up; nothing has happened yet.
     #[must_use]
     pub fn new(scenario: Scenario) -> Self {
-        let Scenario { seed, config, network, machines, workload, plan } = scenario;
+        let Scenario { seed, config, network, machines, workload, plan, orders } = scenario;
         let mut agenda = Agenda::default();
         let mut rng = Rng::new(seed ^ 0x5eed);
         for slot in 0..machines.len() {
@@ -117,6 +135,9 @@ impl Simulation {
         let faultless = plan.faults.is_empty();
         for (at, fault) in plan.faults {
             agenda.at(at, Happening::Breaks { fault });
+        }
+        for (at, order) in orders {
+            agenda.at(at, Happening::Ordered { order });
         }
         agenda.at(plan.heals, Happening::Heals);
         let tasks = workload.graph.len();
@@ -143,6 +164,10 @@ impl Simulation {
             heals: plan.heals,
             healed: false,
             faultless,
+            checked: true,
+            links: None,
+            patience_ns: PATIENCE_NS,
+            recorder: None,
             trace: Trace::default(),
             workload,
             seed,
@@ -158,6 +183,11 @@ impl Simulation {
     /// When a core finds one of its own invariants broken; the message holds the story.
     pub fn run(mut self) -> Result<Trace, Broken> {
         self.submit();
+        self.go_on(&mut 0)
+    }
+
+    /// Runs what was submitted to its end; `peak` is the most bytes of results on one worker.
+    fn go_on(&mut self, peak: &mut u64) -> Result<Trace, Broken> {
         let mut at_once = 0;
         while let Some((at, number, happening)) = self.agenda.pop() {
             if let Some(until) = self.frozen(&happening).filter(|until| *until > at) {
@@ -170,10 +200,12 @@ impl Simulation {
             self.check(When::Always)?;
             if self.is_over() {
                 self.check(When::Quiet)?;
+                *peak = self.machines.iter().map(|machine| machine.peak_bytes).max().unwrap_or(0);
+                self.trace.stolen = self.scheduler.stolen_count();
                 self.trace.makespan_ns = self.clients.last.0.max(self.trace.makespan_ns);
-                return Ok(self.trace);
+                return Ok(self.trace.clone());
             }
-            if self.now > self.heals.after_ns(PATIENCE_NS) || at_once > AT_ONCE {
+            if self.now > self.heals.after_ns(self.patience_ns) || at_once > AT_ONCE {
                 break;
             }
         }
@@ -184,19 +216,22 @@ impl Simulation {
     fn submit(&mut self) {
         self.schedule(SchedulerEvent::AddClient(JOB));
         self.schedule(SchedulerEvent::AddClient(ClientId(1)));
-        let wanted = self.workload.wanted.clone();
-        for task in &wanted {
+        for task in &self.workload.wanted {
             self.clients.desires(JOB, *task);
         }
-        let submission = GraphSubmission {
+        let submission = self.submission();
+        self.schedule(SchedulerEvent::UpdateGraph(Box::new(submission)));
+        self.schedule(SchedulerEvent::AllWorkersArrived);
+    }
+
+    fn submission(&self) -> GraphSubmission {
+        GraphSubmission {
             client: JOB,
             graph: self.workload.graph.clone(),
             order: self.workload.order.clone(),
-            wanted,
+            wanted: self.workload.wanted.clone(),
             run_once: self.workload.run_once.clone(),
-        };
-        self.schedule(SchedulerEvent::UpdateGraph(Box::new(submission)));
-        self.schedule(SchedulerEvent::AllWorkersArrived);
+        }
     }
 
     fn happen(&mut self, happening: Happening) {
@@ -237,6 +272,7 @@ impl Simulation {
             H::Silent { worker, since } => self.on_silent(worker, since),
             H::Mends { fault } => self.on_mend(&fault),
             H::Breaks { fault } => self.on_break(fault),
+            H::Ordered { order } => self.on_order(order),
             H::Heals => self.on_heal(),
         }
     }
@@ -252,10 +288,14 @@ impl Simulation {
         self.healed
             && self.agenda.progress() == 0
             && self.scheduler.is_idle()
+            && self.orders_are_done()
             && self.machines.iter().all(|machine| machine.frozen_until.is_none())
     }
 
     fn check(&self, when: When) -> Result<(), Broken> {
+        if !self.checked {
+            return Ok(());
+        }
         for Invariant { name, when: due, check } in invariants::ALL {
             if *due == when {
                 check(self).map_err(|what| Broken { property: name, at_ns: self.now.0, what })?;

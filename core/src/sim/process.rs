@@ -126,6 +126,8 @@ impl Simulation {
             I::Store { task } => {
                 let nbytes = self.workload.behaviours[task.index()].nbytes;
                 self.trace.stored(nbytes);
+                let slot = self.slot_of[worker.index()];
+                self.machines[slot].stored(nbytes);
                 let Some(life) = self.life_mut(worker) else { return };
                 let place = life.offered.iter().position(|(offered, _)| *offered == task);
                 let place = place.expect("the core keeps only what its event announced");
@@ -135,6 +137,8 @@ impl Simulation {
             I::Drop { task } => {
                 let nbytes = self.workload.behaviours[task.index()].nbytes;
                 self.trace.dropped(nbytes);
+                let slot = self.slot_of[worker.index()];
+                self.machines[slot].bytes -= nbytes;
                 if let Some(life) = self.life_mut(worker) {
                     life.data.remove(&task);
                 }
@@ -258,6 +262,7 @@ impl Simulation {
         let slot = self.slot_of[worker.index()];
         let Some(life) = self.machines[slot].life.take() else { return };
         self.trace.deaths += 1;
+        self.machines[slot].bytes = 0;
         for task in life.keys() {
             let nbytes = self.workload.behaviours[task.index()].nbytes;
             self.trace.dropped(nbytes);

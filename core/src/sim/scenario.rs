@@ -4,9 +4,11 @@
 use super::faults::{FaultPlan, KINDS};
 use super::machine::MachineSpec;
 use super::network::Network;
+use super::orders::{self, Order};
 use super::workload::Workload;
 use crate::config::{Config, MILLISECOND_NS, SECOND_NS};
 use crate::rng::Rng;
+use crate::time::Time;
 
 /// One simulation before it begins.
 #[derive(Clone, Debug)]
@@ -23,6 +25,8 @@ pub struct Scenario {
     pub workload: Workload,
     /// What breaks.
     pub plan: FaultPlan,
+    /// What the scheduler is told to do, and when.
+    pub orders: Vec<(Time, Order)>,
 }
 
 impl Scenario {
@@ -40,7 +44,8 @@ impl Scenario {
         let wild = rng.below(4) > 0;
         let machines = machines(&mut rng);
         let network = network(&mut rng);
-        let config = config(&mut rng);
+        let mut config = config(&mut rng);
+        orders::tune(seed, &mut config);
         let threads = machines.iter().map(|machine| machine.nthreads).max().unwrap_or(1);
         let kinds = if wild { rng.next_u64() as u16 & rng.next_u64() as u16 } else { 0 };
         let mut faults = Rng::new(rng.next_u64());
@@ -49,7 +54,8 @@ impl Scenario {
         let size = (machines.len(), workload.graph.len().max(1));
         let kinds = kinds & ((1 << KINDS.len()) - 1);
         let plan = FaultPlan::draw(&mut faults, kinds, span_ns, size, config.worker_ttl_ns);
-        Self { seed, config, network, machines, workload, plan }
+        let orders = orders::draw(seed, span_ns, size);
+        Self { seed, config, network, machines, workload, plan, orders }
     }
 }
 

@@ -16,8 +16,12 @@ pub struct Trace {
     pub moved_bytes: u64,
     /// Requests between workers.
     pub transfers: u64,
+    /// Tasks that went from one worker to another before they began.
+    pub stolen: u64,
     /// Worker processes that ended too early.
     pub deaths: u64,
+    /// Workers that left on purpose.
+    pub retired: u64,
     /// Most bytes of results on all workers together.
     pub peak_bytes: u64,
     /// Bytes of results on all workers now.

@@ -57,7 +57,14 @@ impl Simulation {
                 (Answer::Values(values), nbytes)
             }
         };
-        let at = self.now.after_ns(delay + self.network.transfer_ns(nbytes, within));
+        let took_ns = self.network.transfer_ns(nbytes, within);
+        let at = match &mut self.links {
+            Some(links) if !within && nbytes > 0 => {
+                let host = |worker: WorkerId| self.machines[self.slot_of[worker.index()]].spec.host;
+                links.arrival(host(peer), host(worker), self.now, took_ns).after_ns(delay)
+            }
+            _ => self.now.after_ns(delay + took_ns),
+        };
         self.agenda.at(at, Happening::Answered { worker, transfer, peer, answer });
         // Kept with the request, so that the answer can say what is absent.
         if let Some(life) = self.life_mut(worker)

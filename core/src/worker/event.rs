@@ -4,7 +4,7 @@
 //! Each `Execute` and each `GatherDep` ends in exactly one event, which brings its number back.
 
 use crate::ids::{RunId, TaskId, TransferId, WorkerId};
-use crate::messages::{ComputeTask, TaskError, TypeCode};
+use crate::messages::{ComputeTask, Dependency, TaskError, TypeCode, WorkerStatus};
 
 /// An event of the worker core.
 #[derive(Clone, Debug)]
@@ -28,6 +28,16 @@ pub enum WorkerEvent {
         /// Tasks.
         tasks: Vec<TaskId>,
     },
+    /// acquire-replicas
+    AcquireReplicas {
+        /// Tasks, their sizes and holders.
+        tasks: Vec<Dependency>,
+    },
+    /// worker-status-change: the scheduler has it close gracefully, or run again.
+    StatusChange {
+        /// To what.
+        status: WorkerStatus,
+    },
     /// refresh-who-has
     RefreshWhoHas {
         /// Tasks and their holders.
@@ -37,6 +47,13 @@ pub enum WorkerEvent {
     RemoveWorker {
         /// Who is gone.
         worker: WorkerId,
+    },
+    /// steal-request
+    StealRequest {
+        /// The task.
+        task: TaskId,
+        /// Of this request.
+        stimulus_id: u64,
     },
     /// The scheduler struck a bad replica off.
     BadKeyAck {

@@ -182,6 +182,7 @@ impl WorkerState {
         self.give_back(run.taken.as_deref(), holds_slots);
         self.tasks[slot].done = true;
         self.executed_count += 1;
+        self.give_back_at = None;
         Some((slot, run))
     }
 }

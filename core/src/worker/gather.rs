@@ -410,6 +410,10 @@ impl WorkerState {
     pub(super) fn on_timeout(&mut self) {
         self.timer = None;
         self.peers.end_busy(self.now);
+        if self.give_back_at.is_some_and(|at| at <= self.now) {
+            self.give_back_at = None;
+            self.give_back_unstarted();
+        }
         if self.find_missing_at.is_none_or(|at| at > self.now) {
             return;
         }

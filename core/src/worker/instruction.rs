@@ -4,7 +4,7 @@
 //! and dropped by the shell when the same `handle` call did not say so; `Drop` deletes a kept one.
 
 use crate::ids::{RunId, SpecId, TaskId, TransferId, WorkerId};
-use crate::messages::{Priority, TaskError, TypeCode, WorkerStatus};
+use crate::messages::{Priority, StateAtWorker, TaskError, TypeCode, WorkerStatus};
 use crate::time::Time;
 
 /// An order of the worker core.
@@ -133,6 +133,15 @@ pub enum WorkerInstruction {
         peer: WorkerId,
         /// `unreachable` or `mismatch`.
         why: String,
+    },
+    /// steal-response
+    StealResponse {
+        /// The task.
+        task: TaskId,
+        /// That of the request.
+        stimulus_id: u64,
+        /// Its state when the request came.
+        state: Option<StateAtWorker>,
     },
     /// Send `Timeout` at this moment (one timer; a new one replaces it).
     SetTimer(Time),

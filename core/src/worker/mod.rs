@@ -18,6 +18,9 @@ mod gather;
 mod instruction;
 mod peers;
 mod ready;
+mod replicas;
+mod status;
+mod steal;
 mod stimuli;
 mod task;
 mod tasks;
@@ -100,7 +103,14 @@ pub struct WorkerState {
     holders: Vec<PeerIndex>,
     /// End data of the run whose end event is being handled.
     run_end: Option<RunEnd>,
+    /// Starts tasks and transfers: neither paused nor closing.
     running: bool,
+    /// Memory is short.
+    paused: bool,
+    /// The scheduler lets it close gracefully.
+    closing: bool,
+    /// When a paused worker gives back what it has not started.
+    give_back_at: Option<Time>,
     /// Bytes of results that wait to be written.
     unwritten_bytes: u64,
     /// Counts down with each compute-task: among equals the latest runs first.
@@ -159,6 +169,9 @@ impl WorkerState {
             holders: Vec::new(),
             run_end: None,
             running: true,
+            paused: false,
+            closing: false,
+            give_back_at: None,
             unwritten_bytes: 0,
             generation: u32::MAX,
             nbytes: 0,
@@ -208,6 +221,9 @@ impl WorkerState {
             self.drain();
             self.flush_arrived();
             self.run_end = None;
+        }
+        if self.paused || self.closing {
+            self.mind_unstarted();
         }
         self.ensure_computing();
         self.ensure_communicating();
@@ -296,14 +312,20 @@ impl WorkerState {
         self.transition_count
     }
 
-    /// Whether it starts tasks and transfers (not paused).
+    /// A transfer is under way or wanted, or something waits for a holder.
+    #[must_use]
+    pub fn is_fetching(&self) -> bool {
+        self.fetch_count > 0 || !self.transfers.is_empty() || !self.missing.is_empty()
+    }
+
+    /// Whether it starts tasks and transfers (neither paused nor closing).
     #[must_use]
     pub const fn is_running(&self) -> bool {
         self.running
     }
 
     /// What happened to a task, oldest first, as far as the ring reaches back.
-    pub fn story(&self, task: TaskId) -> impl Iterator<Item = &Transition<State>> {
+    pub fn story(&self, task: TaskId) -> impl Iterator<Item = Transition<State>> {
         self.story.of(task)
     }
 
@@ -325,13 +347,15 @@ impl WorkerState {
         }
     }
 
+    /// The earliest moment at which something is due without an event.
+    fn next_deadline(&self) -> Option<Time> {
+        let deadlines = [self.peers.next_retry(), self.find_missing_at, self.give_back_at];
+        deadlines.into_iter().flatten().min()
+    }
+
     /// One timer serves all: asks for it when the earliest deadline changed.
     fn arm_timer(&mut self) {
-        let next = match (self.peers.next_retry(), self.find_missing_at) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        };
-        if let Some(at) = next
+        if let Some(at) = self.next_deadline()
             && self.timer.is_none_or(|armed| at < armed)
         {
             self.timer = Some(at);

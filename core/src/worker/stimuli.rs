@@ -4,12 +4,12 @@
 //! counted; nothing that a message says can break an invariant.
 
 use super::task::{Live, Slot, State};
-use super::{RunEnd, WorkerEvent, WorkerInstruction, WorkerState};
+use super::{RunEnd, WorkerEvent, WorkerInstruction, WorkerState, replicas};
 use crate::ids::{RunId, TaskId, WorkerId};
-use crate::messages::{ComputeTask, Dependency, TaskError, WorkerStatus};
+use crate::messages::{ComputeTask, Dependency, TaskError};
 
 /// No result is larger; a forged size cannot overflow the accounts.
-const MAX_NBYTES: u64 = 1 << 47;
+pub(super) const MAX_NBYTES: u64 = 1 << 47;
 
 impl WorkerState {
     /// Turns one event into recommendations.
@@ -24,12 +24,17 @@ impl WorkerState {
             WorkerEvent::ComputeTask(message) => self.on_compute_task(*message),
             WorkerEvent::FreeKeys { tasks } => self.on_free_keys(&tasks),
             WorkerEvent::RemoveReplicas { tasks } => self.on_remove_replicas(&tasks),
+            WorkerEvent::AcquireReplicas { tasks } => self.on_acquire_replicas(&tasks),
+            WorkerEvent::StatusChange { status } => self.on_status_change(status),
             WorkerEvent::RefreshWhoHas { who_has } => self.on_refresh_who_has(&who_has),
             WorkerEvent::RemoveWorker { worker } => self.on_remove_worker(worker),
             WorkerEvent::BadKeyAck { task, peer } => self.on_bad_key_ack(task, peer),
+            WorkerEvent::StealRequest { task, stimulus_id } => {
+                self.on_steal_request(task, stimulus_id);
+            }
             WorkerEvent::UpdateData { data } => self.on_update_data(&data),
-            WorkerEvent::Pause => self.set_running(false),
-            WorkerEvent::Unpause => self.set_running(true),
+            WorkerEvent::Pause => self.on_pause(true),
+            WorkerEvent::Unpause => self.on_pause(false),
             WorkerEvent::Unwritten { nbytes } => self.unwritten_bytes = nbytes,
             WorkerEvent::GatherDepSuccess { transfer, received, absent: _, bad } => {
                 self.on_gather_success(transfer, &received, &bad);
@@ -165,10 +170,10 @@ impl WorkerState {
         for dependency in inputs {
             let (input, is_new) = self.tasks.find_or_insert(dependency.task);
             self.tasks.link(slot, input);
-            let record = &mut self.tasks[input];
-            if is_new {
-                (record.priority, record.generation) = (priority, generation);
+            if is_new || self.tasks[input].priority == replicas::ACQUIRE {
+                self.set_priority(input, priority, generation);
             }
+            let record = &mut self.tasks[input];
             if record.state != State::Memory {
                 record.nbytes = dependency.nbytes.min(MAX_NBYTES);
             }
@@ -275,15 +280,6 @@ impl WorkerState {
             self.recommend(slot, State::Memory);
         }
     }
-
-    fn set_running(&mut self, running: bool) {
-        if self.running == running {
-            return;
-        }
-        self.running = running;
-        let status = if running { WorkerStatus::Running } else { WorkerStatus::Paused };
-        self.emit(WorkerInstruction::WorkerStatusChange { status });
-    }
 }
 
 /// Arguments name inputs that are there, and no task is its own input.
@@ -300,9 +296,12 @@ const fn kind(event: &WorkerEvent) -> &'static str {
         WorkerEvent::ComputeTask(_) => "compute-task",
         WorkerEvent::FreeKeys { .. } => "free-keys",
         WorkerEvent::RemoveReplicas { .. } => "remove-replicas",
+        WorkerEvent::AcquireReplicas { .. } => "acquire-replicas",
+        WorkerEvent::StatusChange { .. } => "worker-status-change",
         WorkerEvent::RefreshWhoHas { .. } => "refresh-who-has",
         WorkerEvent::RemoveWorker { .. } => "remove-worker",
         WorkerEvent::BadKeyAck { .. } => "bad-key-ack",
+        WorkerEvent::StealRequest { .. } => "steal-request",
         WorkerEvent::UpdateData { .. } => "update-data",
         WorkerEvent::Pause => "pause",
         WorkerEvent::Unpause => "unpause",

@@ -103,9 +103,9 @@ pub(super) fn registration(worker: u32, nthreads: u32) -> WorkerRegistration {
     }
 }
 
-/// Numbers with checks after every event.
+/// Numbers with checks after every event; nothing happens by the clock alone.
 pub(super) fn checked() -> Config {
-    Config { validate: true, ..Config::default() }
+    Config { validate: true, amm_start: false, ..Config::default() }
 }
 
 /// A scheduler and what it said.
@@ -115,12 +115,20 @@ pub(super) struct Cluster {
     pub(super) out: SchedulerOut,
     /// Sent and not answered.
     pub(super) sent: VecDeque<(WorkerId, TaskId, RunId)>,
+    /// Steal-requests that were not answered: victim, task, stimulus.
+    pub(super) asked: VecDeque<(WorkerId, TaskId, u64)>,
 }
 
 impl Cluster {
     pub(super) fn new(config: Config) -> Self {
         let state = SchedulerState::new(config, 1);
-        Self { state, now: Time(0), out: SchedulerOut::default(), sent: VecDeque::new() }
+        Self {
+            state,
+            now: Time(0),
+            out: SchedulerOut::default(),
+            sent: VecDeque::new(),
+            asked: VecDeque::new(),
+        }
     }
 
     /// A cluster with workers 0, 1, … of so many threads.
@@ -139,6 +147,9 @@ impl Cluster {
         for instruction in &self.out.instructions {
             if let SchedulerInstruction::ComputeTask { worker, task, run_id, .. } = instruction {
                 self.sent.push_back((*worker, *task, *run_id));
+            }
+            if let SchedulerInstruction::StealRequest { worker, task, stimulus_id } = instruction {
+                self.asked.push_back((*worker, *task, *stimulus_id));
             }
         }
     }
@@ -249,6 +260,12 @@ pub(super) fn render(out: &SchedulerOut) -> Vec<String> {
         I::RemoveReplicas { worker, tasks } => {
             format!("w{} drop {}", worker.0, numbers(tasks.of(&out.tasks)).join(" "))
         }
+        I::AcquireReplicas { worker, who_has } => {
+            format!("w{} acquire{}", worker.0, inputs(who_has.of(&out.dependencies)))
+        }
+        I::WorkerStatusChange { worker, status } => format!("w{} status {status:?}", worker.0),
+        I::WorkerRetired { worker, reason } => format!("w{} retired: {reason}", worker.0),
+        I::WorkerNotRetired { worker, reason } => format!("w{} not retired: {reason}", worker.0),
         I::RefreshWhoHas { worker, who_has } => {
             format!("w{} refresh{}", worker.0, inputs(who_has.of(&out.dependencies)))
         }
@@ -256,8 +273,15 @@ pub(super) fn render(out: &SchedulerOut) -> Vec<String> {
         I::BadKeyAck { worker, task, peer } => {
             format!("w{} struck {} off w{}", worker.0, task.0, peer.0)
         }
+        I::StealRequest { worker, task, stimulus_id } => {
+            format!("w{} steal {} s{stimulus_id}", worker.0, task.0)
+        }
+        I::Stolen { task, victim, thief } => {
+            format!("stolen {} from w{} to w{}", task.0, victim.0, thief.0)
+        }
         I::AcceptWorker { worker, .. } => format!("w{} accept", worker.0),
         I::RefuseWorker { worker, reason } => format!("w{} refuse: {reason}", worker.0),
+        I::RestartWorker { worker, reason } => format!("w{} restart: {reason}", worker.0),
         I::CloseWorker { worker, reason } => format!("w{} close: {reason}", worker.0),
         I::KeyInMemory { client, task } => format!("c{} memory {}", client.0, task.0),
         I::TaskErred { client, task } => format!("c{} erred {}", client.0, task.0),

@@ -1,11 +1,17 @@
 //! Tests of the scheduler's state machine: a table test for each edge and each stale report, tests
 //! of placement and of failures, and random runs.
 
+mod amm;
+mod bugs;
 mod cluster;
 mod edges;
 mod failures;
+mod pause;
 mod placement;
 mod random;
+mod retire;
 mod runs;
 mod stale;
+mod stealing;
+mod stealing_bugs;
 mod workers;

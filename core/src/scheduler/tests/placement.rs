@@ -37,12 +37,45 @@ fn decide(inputs: &[(&str, u64)], busy: &[(&str, u64)], attributes: Attributes) 
 }
 
 #[test]
-fn the_only_holder_gets_it() {
+fn the_only_holder_gets_it_while_it_has_a_free_thread() {
     for worker in ["0", "1", "2"] {
-        let busy = [(worker, 1000 * MILLISECOND_NS)];
-        let chosen = decide(&[(worker, 8)], &busy, Attributes::default());
+        let chosen = decide(&[(worker, 8)], &[], Attributes::default());
         assert_eq!(chosen.0.to_string(), worker);
     }
+}
+
+#[test]
+fn an_idle_worker_gets_it_when_the_way_is_shorter_than_the_wait() {
+    // 8 bytes take a round trip of 0.2 ms, a megabyte 10 ms more at 100 MB/s.
+    for (nbytes, busy_ns, stays) in [
+        (8, 100_000, true),
+        (8, MILLISECOND_NS, false),
+        (1_000_000, 10 * MILLISECOND_NS, true),
+        (1_000_000, 11 * MILLISECOND_NS, false),
+    ] {
+        let chosen = decide(&[("1", nbytes)], &[("1", busy_ns)], Attributes::default());
+        assert_eq!(chosen == WorkerId(1), stays, "{nbytes} bytes, busy for {busy_ns} ns");
+    }
+    // Nobody is idle: the holder keeps it.
+    let busy = ["0", "1", "2"].map(|worker| (worker, 1000 * MILLISECOND_NS));
+    assert_eq!(decide(&[("1", 8)], &busy, Attributes::default()), WorkerId(1));
+}
+
+#[test]
+fn inputs_stay_where_a_thread_is_free() {
+    // Worker 0 holds the large input and runs a long task on one of its two threads; worker 1 holds
+    // the small one and does nothing.
+    let mut draft = Draft::default();
+    let large = draft.task_with("large", &[], on_workers(&["0"]));
+    let small = draft.task_with("small", &[], on_workers(&["1"]));
+    let time_ns = Some(1000 * MILLISECOND_NS);
+    let busy = draft.task_with("busy", &[], Attributes { time_ns, ..on_workers(&["0"]) });
+    let task = draft.task("task", &[large, small]);
+    let mut cluster = Cluster::with(checked(), &[2, 2]);
+    cluster.submit(&draft.graph(), &[busy, task]);
+    cluster.finish(large, 1 << 20);
+    cluster.finish(small, 8);
+    assert_eq!(cluster.on(task).0, WorkerId(0));
 }
 
 #[test]

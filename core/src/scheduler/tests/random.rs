@@ -5,7 +5,7 @@ use super::cluster::{Cluster, Draft, bang, checked, finished, registration};
 use crate::config::Config;
 use crate::graph::Attributes;
 use crate::ids::{RunId, TaskId, WorkerId};
-use crate::messages::WorkerStatus;
+use crate::messages::{StateAtWorker, WorkerStatus};
 use crate::rng::Rng;
 use crate::scheduler::{SchedulerEvent, TaskState};
 
@@ -88,7 +88,8 @@ impl World {
     fn disturb(&mut self, count: usize) {
         let task = self.pick_task(count);
         let Some(worker) = self.pick_worker() else { return self.add_worker() };
-        match self.rng.below(9) {
+        match self.rng.below(10) {
+            9 => self.answer_steal(),
             0 => self.add_worker(),
             1 => {
                 let executing = match self.rng.below(2) {
@@ -125,6 +126,16 @@ impl World {
         }
     }
 
+    /// A victim answers, in any order and with any state.
+    fn answer_steal(&mut self) {
+        use StateAtWorker as S;
+        let place = self.rng.below(self.cluster.asked.len() as u64) as usize;
+        let Some((worker, task, stimulus_id)) = self.cluster.asked.remove(place) else { return };
+        let states = [Some(S::Ready), Some(S::Waiting), Some(S::Executing), Some(S::Memory), None];
+        let state = states[self.rng.below(5) as usize];
+        self.cluster.handle(SchedulerEvent::StealResponse { worker, task, stimulus_id, state });
+    }
+
     fn late_report(&mut self) {
         let place = self.rng.below(self.past.len() as u64) as usize;
         let Some((worker, task, run_id)) = self.past.get(place).copied() else { return };
@@ -157,7 +168,7 @@ impl World {
     }
 }
 
-fn live(seed: u64) {
+fn live(seed: u64) -> u64 {
     let mut rng = Rng::new(seed);
     let (draft, mut wanted) = graph(&mut rng);
     let saturation = if rng.below(4) == 0 { f64::INFINITY } else { 1.1 };
@@ -175,6 +186,7 @@ fn live(seed: u64) {
     } else {
         world.cluster.submit(&graph, &wanted);
     }
+    let mut stolen = 0;
     for _ in 0..300 {
         world.cluster.now = world.cluster.now.after_ns(world.rng.below(1_000_000));
         if world.rng.below(3) == 0 {
@@ -182,6 +194,7 @@ fn live(seed: u64) {
         } else {
             world.answer(true);
         }
+        stolen = world.cluster.state.stolen_count();
     }
     // From here on nothing breaks any more.
     let mut whole = registration(world.next_worker, 4);
@@ -200,13 +213,13 @@ fn live(seed: u64) {
             assert_eq!(world.cluster.state.state_of(failure.root), TaskState::Erred);
         }
     }
+    stolen
 }
 
 #[test]
 fn every_wanted_task_ends_whatever_happens() {
-    for seed in 0..400 {
-        live(seed);
-    }
+    let stolen: u64 = (0..400).map(live).sum();
+    assert!(stolen > 0, "nothing was stolen");
 }
 
 #[test]

@@ -37,7 +37,8 @@ pub(super) fn check(simulation: &Simulation) -> Result<(), String> {
                 Some(State::Released) if kept.contains(&task) => {}
                 Some(state) => {
                     let worker = life.worker.0;
-                    let story: Vec<String> = core.story(task).map(ToString::to_string).collect();
+                    let story: Vec<String> =
+                        core.story(task).map(|step| step.to_string()).collect();
                     return Err(format!(
                         "{} is {state:?} on worker {worker}:\n  {}",
                         task.0,

@@ -333,7 +333,7 @@ fn any_other_pair() -> Vec<Bench> {
 
 /// The edges that a bench went through.
 fn exercised(benches: &[Bench]) -> Vec<Edge> {
-    let edge = |t: &Transition<State>| (t.start, t.asked, t.finish);
+    let edge = |t: Transition<State>| (t.start, t.asked, t.finish);
     benches.iter().flat_map(|bench| bench.worker.transitions().all().map(edge)).collect()
 }
 

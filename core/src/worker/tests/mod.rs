@@ -10,6 +10,9 @@ mod computing;
 mod edges;
 mod gathering;
 mod random;
+mod replicas;
+mod status;
+mod stealing;
 
 use super::{Live, State, WorkerEvent, WorkerInstruction, WorkerOptions, WorkerOut, WorkerState};
 use crate::config::Config;
@@ -36,7 +39,17 @@ impl Bench {
 
     /// A worker with `nthreads` slots, a memory limit and resources in millionths.
     pub(super) fn with(nthreads: u32, memory_limit_bytes: u64, resources: &[(&str, u64)]) -> Self {
-        let config = Config { validate: true, ..Config::default() };
+        let config = Config { validate: true, pause_patience_ns: 0, ..Config::default() };
+        Self::configured(config, nthreads, memory_limit_bytes, resources)
+    }
+
+    /// A worker with numbers of its own.
+    pub(super) fn configured(
+        config: Config,
+        nthreads: u32,
+        memory_limit_bytes: u64,
+        resources: &[(&str, u64)],
+    ) -> Self {
         let resources = resources.iter().map(|&(name, n)| (name.to_owned(), n)).collect();
         let worker = WorkerId(SELF);
         let options = WorkerOptions { nthreads, memory_limit_bytes, resources, worker };
@@ -260,6 +273,20 @@ pub(super) fn unstorable(transfer: u64) -> WorkerEvent {
 
 pub(super) fn refresh(task: u32, holders: &[u32]) -> WorkerEvent {
     WorkerEvent::RefreshWhoHas { who_has: vec![(TaskId(task), workers(holders))] }
+}
+
+/// acquire-replicas of one task.
+pub(super) fn acquire(task: u32, holders: &[u32]) -> WorkerEvent {
+    let copy = Dependency { task: TaskId(task), nbytes: INPUT, who_has: workers(holders) };
+    WorkerEvent::AcquireReplicas { tasks: vec![copy] }
+}
+
+pub(super) fn change(status: WorkerStatus) -> WorkerEvent {
+    WorkerEvent::StatusChange { status }
+}
+
+pub(super) fn gives_back(task: u32, run: u64) -> WorkerInstruction {
+    WorkerInstruction::Reschedule { task: TaskId(task), run_id: RunId(run) }
 }
 
 pub(super) fn lost(worker: u32) -> WorkerEvent {
