@@ -18,6 +18,9 @@ use std::time::{Duration, Instant};
 /// A look at the queue takes a microsecond. When this part of the whole time passed during one,
 /// another thread ran on this core, so it is not free.
 const TAKEN_AWAY: u32 = 4;
+/// Waits without a look after that: on a crowded machine a thread that looks loses its turn, and
+/// the run that was left to it waits as long.
+const CROWDED: usize = 1024;
 
 /// Where a thread sits.
 #[derive(Clone, Debug, Default)]
@@ -69,6 +72,8 @@ struct PoolShared {
     awake: AtomicUsize,
     /// How many may be awake so that a core stays free for the I/O thread.
     most_awake: usize,
+    /// Waits to come that do not look for work.
+    crowded: AtomicUsize,
     options: PoolOptions,
     around: Surroundings,
 }
@@ -106,6 +111,7 @@ impl Pool {
             stopping: AtomicBool::new(false),
             awake: AtomicUsize::new(count),
             most_awake: cpus.len().saturating_sub(1),
+            crowded: AtomicUsize::new(0),
             options,
             around,
         });
@@ -202,23 +208,29 @@ impl PoolShared {
         if self.options.spin.is_zero() || self.awake.load(Ordering::Relaxed) > self.most_awake {
             return None;
         }
+        let fewer = |waits: usize| waits.checked_sub(1);
+        if self.crowded.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fewer).is_ok() {
+            return None;
+        }
         node.lock().looking += 1;
         let begun = Instant::now();
         let mut last = begun;
         loop {
-            for _ in 0..64 {
-                if node.queued.load(Ordering::Acquire) > 0
-                    && let Some(run) = node.found(false)
-                {
-                    return Some(run);
-                }
+            let queued = (0..64).any(|_| {
                 std::hint::spin_loop();
-            }
+                node.queued.load(Ordering::Acquire) > 0
+            });
             let now = Instant::now();
             let taken_away = now.duration_since(last) > self.options.spin / TAKEN_AWAY;
+            if taken_away {
+                self.crowded.store(CROWDED, Ordering::Relaxed);
+            }
             let over = taken_away || now.duration_since(begun) > self.options.spin;
             if over || self.stopping.load(Ordering::Relaxed) {
                 return node.found(true);
+            }
+            if queued && let Some(run) = node.found(false) {
+                return Some(run);
             }
             last = now;
         }
