@@ -64,7 +64,7 @@ fn main() {
     let chosen: Vec<String> =
         std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
     let is_chosen = |name: &&str| chosen.is_empty() || chosen.iter().any(|it| it == name);
-    let graphs: Vec<&str> = GRAPHS.into_iter().filter(|name| is_chosen(&name)).collect();
+    let graphs: Vec<&str> = GRAPHS.into_iter().filter(|name| is_chosen(name)).collect();
     println!("simulated: latency {} µs, {BANDWIDTH} bytes a second", LATENCY_NS / 1000);
     println!("\n| graph | bound by | 24 workers | ratio | 168 workers | ratio | goal |");
     println!("| --- | --- | --- | --- | --- | --- | --- |");

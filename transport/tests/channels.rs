@@ -131,7 +131,7 @@ fn what_is_held_back_waits_for_its_release() {
             };
             let ways: [&dyn Fn(&ChannelSender); 3] =
                 [&ChannelSender::write_now, &ChannelSender::release, &|sender| {
-                    sender.push(|body| body.push(2)).unwrap()
+                    sender.push(|body| body.push(2)).unwrap();
                 }];
             for (number, way) in ways.into_iter().enumerate() {
                 sends(way);
