@@ -3,12 +3,13 @@
 #   make demo     the main job on real input, from nothing      make test   every test
 #   make build    the binary and the MPI shims                  make bench  ratios to anchors
 #   make compare  the same graphs in Dask, METG beside MPI  make sim    seeds of the simulator
+#   make mutants  planted bugs, each found by a seed
 #   make verify   format, lints, licences (reads only)          make fix    format, lints (writes)
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 export RDASK_COMMIT ?= $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
 
-.PHONY: build demo test verify fix sim bench compare mpi docs clean clean-demo
+.PHONY: build demo test verify fix sim mutants bench compare mpi docs clean clean-demo
 
 build:
 	@ci/build.sh
@@ -33,6 +34,11 @@ FIRST ?= 0
 sim:
 	SIM_SEEDS=$(SEEDS) SIM_FIRST=$(FIRST) \
 		cargo test --release -p rdask-core --test simulation -- --nocapture
+
+# Plants each bug of core/tests/mutants in a copy and runs seeds until one finds it: minutes each.
+# Names in MUTANTS choose some.
+mutants:
+	@ci/mutants.sh $(MUTANTS)
 
 # One table: what, ours, anchor, ratio, goal.
 bench: build

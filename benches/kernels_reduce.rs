@@ -2,17 +2,19 @@
 //!
 //! `cargo bench --bench kernels_reduce [WORD]` measures the rows whose name holds the word. numpy is
 //! found as `anchor` says; without numpy 2 the anchor is `–`. The ratio is
-//! numpy's time over ours; a ratio below its goal is marked. Both sides have one thread.
+//! numpy's time over ours; a ratio below its goal is marked. Both sides have one thread, and only
+//! what it computed counts.
 #![expect(clippy::print_stdout, reason = "a bench prints its table")]
 
 mod anchor;
+mod clock;
 
 use anchor::Anchor;
+use clock::thread_seconds;
 use rdask::kernels::{Context, Kernel, parse};
 use rdask_core::graph::{Param, Params};
 use rdask_store::{Sealed, Store};
 use std::path::Path;
-use std::time::Instant;
 
 /// Times that each side is measured; the best counts, since neighbours on the machine only slow.
 const ROUNDS: usize = 15;
@@ -31,9 +33,9 @@ a = {(d, s): arrays[d].reshape(shapes[s]) for d in arrays for s in shapes}
 print('ready', flush=True)
 for line in sys.stdin:
     code = compile(line, 'bench', 'eval')
-    start = time.perf_counter()
+    start = time.thread_time()
     eval(code)
-    print(time.perf_counter() - start, flush=True)
+    print(time.thread_time() - start, flush=True)
 ";
 
 fn kernel(name: &str, params: Vec<(&str, Param)>, inputs: usize) -> Kernel {
@@ -141,7 +143,9 @@ fn rows() -> Vec<Row> {
             let places = [("1d", None), ("2d", Some(0)), ("2d", Some(1))];
             let more = [("3d", Some(0)), ("3d", Some(1)), ("3d", Some(2))];
             for (shape, axis) in places.into_iter().chain(more) {
-                let slow = axis == Some(0) && SLOW_ON_AXIS_0.contains(&kernel);
+                // Of integers the nan forms are the plain ones, in numpy too.
+                let plain = dtype.starts_with('i') && matches!(kernel, "nansum" | "nanmean");
+                let slow = axis == Some(0) && SLOW_ON_AXIS_0.contains(&kernel) && !plain;
                 rows.push(Row { kernel, dtype, shape, axis, goal: if slow { 2.0 } else { 1.0 } });
             }
         }
@@ -172,9 +176,9 @@ fn main() {
         let (kernel, expression) = (row.kernel(), row.expression());
         let (mut ours, mut theirs) = (Vec::new(), Vec::new());
         for _ in 0..ROUNDS {
-            let start = Instant::now();
+            let start = thread_seconds();
             let result = run(&store, &kernel, &input);
-            ours.push(start.elapsed().as_secs_f64());
+            ours.push(thread_seconds() - start);
             drop(result);
             theirs.extend(anchor.as_mut().and_then(|anchor| anchor.seconds(&expression)));
         }

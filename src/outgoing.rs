@@ -22,9 +22,20 @@ impl Outgoing {
         Self { sender, backlog: VecDeque::new(), hold_back: false }
     }
 
-    /// While set, sending wakes nobody: `write_now` or `release` of the channel follows.
-    pub(crate) fn set_hold_back(&mut self, hold_back: bool) {
-        self.hold_back = hold_back;
+    /// While set, sending wakes nobody: `write_now` or `release` of the channel follows, or another
+    /// message. Gives what was set before.
+    pub(crate) fn set_hold_back(&mut self, hold_back: bool) -> bool {
+        std::mem::replace(&mut self.hold_back, hold_back)
+    }
+
+    /// Whether sending wakes nobody.
+    pub(crate) fn holds_back(&self) -> bool {
+        self.hold_back
+    }
+
+    /// Sends what was held back.
+    pub(crate) fn release(&self) {
+        self.sender.release();
     }
 
     /// Sends a message; true when the backlog has just begun: call `flush` after `drained`.

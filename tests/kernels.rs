@@ -1,6 +1,6 @@
 //! Kernels without numpy: faults found at parse, task errors in words, files, test kernels.
 
-use rdask::kernels::{Context, Kernel, SpecError, names, parse};
+use rdask::kernels::{Context, Kernel, SpecError, names, parameters, parse};
 use rdask_core::graph::{Param, Params};
 use rdask_core::messages::TaskError;
 use rdask_store::{DType, Header, Sealed, Store};
@@ -151,51 +151,32 @@ fn no_parameter_makes_parse_or_run_panic() {
         json!("a//b**a"),
         json!([[i64::MIN, i64::MAX, i64::MIN]]),
     ];
-    let known = [
-        "shape",
-        "dtype",
-        "value",
-        "start",
-        "step",
-        "count",
-        "seed",
-        "distribution",
-        "low",
-        "high",
-        "path",
-        "region",
-        "base64",
-        "expr",
-        "axes",
-        "ranges",
-        "axis",
-        "keepdims",
-        "ddof",
-        "size",
-        "message",
-    ];
+    // What a kernel needs beside the parameter that is tried.
+    let sound = json!({"shape": [2], "dtype": "i16", "seed": 1, "value": 3, "count": 2, "expr": "a",
+        "ranges": [], "path": "x", "size": 3, "message": "m", "base64": "AAAA", "n": 2, "k": 1,
+        "part": "q", "offsets": [0], "weights": [1], "shift": 1, "widths": 1, "indices": [0],
+        "grid": [1], "func": "sum", "ngroups": 2});
     let store = Store::new(1 << 20);
     let folder = tempfile::tempdir().unwrap();
-    let inputs = [f64s(&[1.0, -2.0, f64::NAN], &[3]), f64s(&[], &[0, 2])];
+    let matrix = || f64s(&[2.0, 1.0, 1.0, 3.0], &[2, 2]);
+    let groups = array(&store, DType::I64, &[2], bytemuck::cast_slice(&[1_i64, 0]));
+    let pairs = [
+        [f64s(&[1.0, -2.0, f64::NAN], &[3]), f64s(&[], &[0, 2])],
+        [matrix(), matrix()],
+        [matrix(), groups],
+    ];
     for name in names().filter(|name| !matches!(*name, "abort" | "sleep" | "busy")) {
-        for count in 0..=2 {
-            for first in &values {
-                for parameter in known {
-                    let mut all = json!({"shape": [2], "dtype": "i16", "seed": 1, "value": 3,
-                        "count": 2, "expr": "a", "ranges": [], "path": "x", "size": 3,
-                        "message": "m", "base64": "AAAA"});
-                    all[parameter] = first.clone();
-                    let mut all = params(&all);
-                    // Only what the kernel knows, so that its own checks are reached.
-                    while let Err(SpecError::UnknownParameter { parameter, .. }) =
-                        parse(name, &all, count)
-                    {
-                        all.retain(|(name, _)| *name != parameter);
-                    }
-                    if let Ok(kernel) = parse(name, &all, count) {
-                        let context = context(&store, folder.path());
-                        drop(kernel.run(&context, &inputs[..count]));
-                    }
+        // `us` is a time to wait.
+        for parameter in parameters(name).iter().filter(|parameter| **parameter != "us") {
+            for (value, count) in values.iter().flat_map(|value| (0..=2).map(move |n| (value, n))) {
+                let mut all = sound.clone();
+                all[parameter] = value.clone();
+                let mut all = params(&all);
+                all.retain(|(given, _)| parameters(name).contains(&given.as_str()));
+                let Ok(kernel) = parse(name, &all, count) else { continue };
+                for inputs in &pairs {
+                    let context = context(&store, folder.path());
+                    drop(kernel.run(&context, &inputs[..count]));
                 }
             }
         }

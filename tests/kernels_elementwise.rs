@@ -161,6 +161,70 @@ fn cubes_and_other_powers_are_within_two_ulp() {
     check(&cases);
 }
 
+/// Arguments of all magnitudes between powers of ten, of either sign, and the ends of the ranges.
+fn spread(chance: &mut Chance, dtype: DType, powers: [i32; 2]) -> crate::kernels_oracle::Given {
+    let ends = [0.0, 1.0, 0.5, 1e22, 700.0, 709.7, 745.2, 88.8, 22.0, 5e-324, 1e-310, 1e-40];
+    let mut values: Vec<f64> = [f64::NAN, f64::INFINITY, f64::MAX, f64::MIN_POSITIVE].into();
+    values.extend(ends);
+    values.extend([1.0 - f64::EPSILON, 1.0 + f64::EPSILON, std::f64::consts::FRAC_PI_2, 1e6]);
+    values.extend(values.clone().iter().map(|value| -value));
+    while values.len() < 5000 {
+        let power = f64::from(powers[0]) + chance.unit() * f64::from(powers[1] - powers[0]);
+        let value = 10_f64.powf(power);
+        values.push(if chance.one_in(2) { value } else { -value });
+    }
+    let bytes = values.iter().flat_map(|value| match dtype {
+        DType::F32 => (*value as f32).to_ne_bytes().to_vec(),
+        _ => value.to_ne_bytes().to_vec(),
+    });
+    crate::kernels_oracle::Given { dtype, shape: vec![values.len() as u64], bytes: bytes.collect() }
+}
+
+#[test]
+fn functions_are_within_two_ulp_over_all_of_their_ranges() {
+    let chance = &mut Chance::new(107);
+    let functions = [
+        "cbrt", "exp", "expm1", "log", "log2", "log10", "log1p", "sin", "cos", "tan", "arcsin",
+        "arccos", "arctan", "sinh", "cosh", "tanh",
+    ];
+    let mut cases = Vec::new();
+    for dtype in [DType::F32, DType::F64] {
+        for powers in [[-2, 1], [-18, 6], [-1, 3], [-37, 37]] {
+            for function in functions {
+                let input = spread(chance, dtype, powers);
+                cases.push(map(&format!("{function}(a)"), vec![input], Class::Ulp));
+            }
+            let mut inputs = [0, 1].map(|_| spread(chance, dtype, powers));
+            cases.push(map("arctan2(a, b)", inputs.to_vec(), Class::Ulp));
+            inputs[1] = spread(chance, dtype, [-3, 2]);
+            // Every end with every other.
+            inputs[1].bytes.rotate_right(dtype.size() * (1 + chance.below(40)));
+            cases.push(map("a ** b", inputs.to_vec(), Class::Ulp));
+        }
+    }
+    check(&cases);
+}
+
+#[test]
+fn integers_divided_by_one_number() {
+    let chance = &mut Chance::new(108);
+    let mut cases = Vec::new();
+    for dtype in REALS {
+        for divisor in ["1", "2", "3", "7", "10", "60", "100", "127", "0"] {
+            for text in [format!("a // {divisor}"), format!("a % {divisor} + (b < {divisor})")] {
+                let mut inputs = vec![given(chance, dtype, &[700], Fill::Wild)];
+                inputs.push(given(chance, dtype, &[1], Fill::Wild));
+                cases.push(map(&text, inputs, Class::Exact));
+            }
+        }
+        for text in ["a // b", "a % b", "a // -b", "(a + 1) // (b + b)", "a ** 2 - b ** 3"] {
+            let inputs = [700, 1].map(|count| given(chance, dtype, &[count], Fill::Wild)).into();
+            cases.push(map(text, inputs, Class::Exact));
+        }
+    }
+    check(&cases);
+}
+
 #[test]
 fn axes_of_any_length_and_none() {
     let chance = &mut Chance::new(105);

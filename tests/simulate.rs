@@ -58,7 +58,7 @@ fn what_the_graph_does_not_say_is_assumed_and_told() {
     assert_eq!(
         stderr.trim_end(),
         "assumed, where the graph does not say: 2 tasks take 500 us each (--task-us), 1 results \
-         have 10 each (--bytes)"
+         have 10B each (--bytes)"
     );
     assert_eq!(report["peak_memory"], json!({"worker": 8010, "total": 8010}), "{report}");
 }

@@ -121,14 +121,21 @@ impl<S: Copy> Story<S> {
         self.all().filter(move |transition| transition.task == task)
     }
 
+    /// The last `count` transitions, or as many as are left of them, oldest first.
+    pub fn latest(&self, count: u64) -> impl Iterator<Item = Transition<S>> {
+        let kept = usize::try_from(count).unwrap_or(usize::MAX).min(self.steps.len());
+        self.steps.range(self.steps.len() - kept..).map(|step| self.told(step))
+    }
+
     /// All transitions, oldest first.
     pub fn all(&self) -> impl Iterator<Item = Transition<S>> {
-        self.steps.iter().map(|step| {
-            let Step { task, cause, start, asked, finish } = *step;
-            let Cause { stimulus, time } =
-                self.causes[cause.wrapping_sub(self.first_cause) as usize];
-            Transition { task, start, asked, finish, stimulus, time }
-        })
+        self.steps.iter().map(|step| self.told(step))
+    }
+
+    fn told(&self, step: &Step<S>) -> Transition<S> {
+        let Step { task, cause, start, asked, finish } = *step;
+        let Cause { stimulus, time } = self.causes[cause.wrapping_sub(self.first_cause) as usize];
+        Transition { task, start, asked, finish, stimulus, time }
     }
 }
 

@@ -27,8 +27,15 @@ fn spec() -> RunSpec {
 fn scenario(graph: Graph, workers: u32, threads: u32, seed: u64) -> Scenario {
     let behaviour =
         |_| Behaviour { duration_ns: DURATION_NS, nbytes: BYTES, ..Behaviour::default() };
-    let machine =
-        |host| MachineSpec { host, nthreads: threads, speed: 100, memory_limit_bytes: 0, gpu: 0 };
+    let machine = |host| MachineSpec {
+        host,
+        numa: 0,
+        nthreads: threads,
+        speed: 100,
+        memory_limit_bytes: 0,
+        disk_bytes: 0,
+        gpu: 0,
+    };
     Scenario {
         seed,
         config: Config { bandwidth: BANDWIDTH, ..Config::default() },
@@ -37,6 +44,7 @@ fn scenario(graph: Graph, workers: u32, threads: u32, seed: u64) -> Scenario {
             jitter_ns: 0,
             bandwidth: BANDWIDTH,
             bandwidth_within: BANDWIDTH,
+            bandwidth_disk: BANDWIDTH,
             timeout_ns: 30 * SECOND_NS,
         },
         machines: (0..workers).map(machine).collect(),

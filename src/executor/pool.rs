@@ -15,8 +15,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
-/// A look at the queue takes a microsecond: when it took this long, another thread ran here.
-const TAKEN_AWAY: Duration = Duration::from_micros(20);
+/// A look at the queue takes a microsecond. When this part of the whole time passed during one,
+/// another thread ran on this core, so it is not free.
+const TAKEN_AWAY: u32 = 4;
+/// Waits without a look after that: on a crowded machine a thread that looks loses its turn, and
+/// the run that was left to it waits as long.
+const CROWDED: usize = 1024;
 
 /// Where a thread sits.
 #[derive(Clone, Debug, Default)]
@@ -68,6 +72,8 @@ struct PoolShared {
     awake: AtomicUsize,
     /// How many may be awake so that a core stays free for the I/O thread.
     most_awake: usize,
+    /// Waits to come that do not look for work.
+    crowded: AtomicUsize,
     options: PoolOptions,
     around: Surroundings,
 }
@@ -105,6 +111,7 @@ impl Pool {
             stopping: AtomicBool::new(false),
             awake: AtomicUsize::new(count),
             most_awake: cpus.len().saturating_sub(1),
+            crowded: AtomicUsize::new(0),
             options,
             around,
         });
@@ -201,23 +208,29 @@ impl PoolShared {
         if self.options.spin.is_zero() || self.awake.load(Ordering::Relaxed) > self.most_awake {
             return None;
         }
+        let fewer = |waits: usize| waits.checked_sub(1);
+        if self.crowded.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fewer).is_ok() {
+            return None;
+        }
         node.lock().looking += 1;
         let begun = Instant::now();
         let mut last = begun;
         loop {
-            for _ in 0..64 {
-                if node.queued.load(Ordering::Acquire) > 0
-                    && let Some(run) = node.found(false)
-                {
-                    return Some(run);
-                }
+            let queued = (0..64).any(|_| {
                 std::hint::spin_loop();
-            }
+                node.queued.load(Ordering::Acquire) > 0
+            });
             let now = Instant::now();
-            // Somebody else got this core meanwhile: it is not free.
-            let taken_away = now.duration_since(last) > TAKEN_AWAY;
-            if taken_away || now.duration_since(begun) > self.options.spin {
+            let taken_away = now.duration_since(last) > self.options.spin / TAKEN_AWAY;
+            if taken_away {
+                self.crowded.store(CROWDED, Ordering::Relaxed);
+            }
+            let over = taken_away || now.duration_since(begun) > self.options.spin;
+            if over || self.stopping.load(Ordering::Relaxed) {
                 return node.found(true);
+            }
+            if queued && let Some(run) = node.found(false) {
+                return Some(run);
             }
             last = now;
         }
@@ -315,8 +328,11 @@ mod tests {
 
     fn pool(nodes: &[usize], note: Note, report: Report) -> Pool {
         let seats = nodes.iter().map(|node| Seat { cpus: Vec::new(), node: *node }).collect();
-        let options =
-            PoolOptions { seats, spin: Duration::ZERO, bind: Box::new(|_| {}), note, report };
+        started(seats, Duration::ZERO, note, report)
+    }
+
+    fn started(seats: Vec<Seat>, spin: Duration, note: Note, report: Report) -> Pool {
+        let options = PoolOptions { seats, spin, bind: Box::new(|_| {}), note, report };
         let working_directory = Path::new(".").into();
         let programs = Programs::new(TaskFolder::at("unused".into()));
         let store = Store::new(0);
@@ -380,6 +396,41 @@ mod tests {
             (0..3).map(|_| outcomes.recv_timeout(PATIENCE).unwrap()).collect();
         let thread = seen[0].1;
         assert_eq!(seen, [(0, thread), (1, thread), (2, thread)]);
+    }
+
+    #[test]
+    fn a_trickle_of_runs_is_served_by_one_thread_that_looks_for_the_next() {
+        let (sender, outcomes) = channel();
+        let report = Box::new(move |outcome: Outcome| {
+            sender.send(outcome.thread).unwrap();
+            None
+        });
+        let seats = (0..3).map(|cpu| Seat { cpus: vec![cpu], node: 0 }).collect();
+        let pool = started(seats, PATIENCE, Box::new(|_, _| {}), report);
+        let queue = || pool.shared.nodes[0].lock();
+        let idle = || {
+            let queue = queue();
+            queue.looking + queue.asleep.len()
+        };
+        let all_idle = || {
+            while idle() < 3 {
+                std::thread::yield_now();
+            }
+        };
+        all_idle();
+        pool.submitter().submit(run(0, "rank", &[]));
+        outcomes.recv_timeout(PATIENCE).unwrap();
+        all_idle();
+        // At most two are awake, so that a core is left for the I/O thread.
+        let asleep: Vec<usize> = queue().asleep.keys().copied().collect();
+        assert!((1..3).contains(&asleep.len()), "{asleep:?}");
+        for task in 1..50 {
+            pool.submitter().submit(run(task, "rank", &[]));
+            let thread = outcomes.recv_timeout(PATIENCE).unwrap() as usize;
+            assert!(!asleep.contains(&thread), "a run that another finds woke {thread}");
+            all_idle();
+        }
+        assert_eq!(queue().asleep.keys().copied().collect::<Vec<_>>(), asleep);
     }
 
     #[test]

@@ -17,6 +17,7 @@ mod order;
 mod parallel;
 mod params;
 mod philox;
+mod plane;
 mod plugin;
 mod plugin_file;
 mod plugin_params;

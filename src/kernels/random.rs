@@ -12,9 +12,10 @@ use super::Context;
 use super::array::Output;
 use super::fault::Outcome;
 use super::params::{Read, Reader};
-use super::philox::{block, blocks};
+use super::philox::{LANES, block, blocks, lanes};
 use super::promotion::{Kind, kind_of};
 use super::scalar::{Number, bounds};
+use super::simd::{self, Level};
 use super::table::{Entry, Inputs, entry, without_inputs};
 use rdask_store::{DType, Sealed};
 
@@ -133,42 +134,29 @@ impl Random {
         block([self.seed, 0], [number as u64, 0, 0, 0])
     }
 
-    /// Fills `out` with what `values` makes of the words of each block in turn.
-    #[inline(always)]
-    fn fill<T: Copy>(&self, out: &mut [T], values: impl Fn([u64; 4]) -> [T; 4]) {
-        let (pairs, rest) = out.as_chunks_mut::<8>();
-        for (number, pair) in (0_u64..).step_by(2).zip(&mut *pairs) {
-            let counters = [[number, 0, 0, 0], [number + 1, 0, 0, 0]];
-            let [first, second] = blocks([self.seed, 0], counters).map(&values);
-            pair[..4].copy_from_slice(&first);
-            pair[4..].copy_from_slice(&second);
-        }
-        let done = 2 * pairs.len();
-        for (number, chunk) in rest.chunks_mut(4).enumerate() {
-            let values = values(self.words(done + number));
-            chunk.copy_from_slice(&values[..chunk.len()]);
-        }
-    }
-
     fn fill_f64(&self, out: &mut [f64]) {
+        let key = [self.seed, 0];
         match self.distribution {
             Distribution::Uniform { low, width } => {
-                self.fill(out, |words| words.map(|word| low + width * unit(word)));
+                fill_words(Level::best(), key, out, |word| low + width * unit(word));
             }
-            Distribution::Normal | Distribution::Integers { .. } => self.fill(out, normals),
+            Distribution::Normal | Distribution::Integers { .. } => {
+                fill_blocks(key, 0, out, normals);
+            }
         }
     }
 
     fn fill_f32(&self, out: &mut [f32]) {
+        let key = [self.seed, 0];
         match self.distribution {
             Distribution::Uniform { low, width } => {
                 let (low, width) = (low as f32, width as f32);
-                self.fill(out, |words| {
-                    words.map(|word| low + width * ((word >> 40) as f32 * (1.0 / 16_777_216.0)))
+                fill_words(Level::best(), key, out, |word| {
+                    low + width * ((word >> 40) as f32 * (1.0 / 16_777_216.0))
                 });
             }
             Distribution::Normal | Distribution::Integers { .. } => {
-                self.fill(out, |words| normals(words).map(|value| value as f32));
+                fill_blocks(key, 0, out, |words| normals(words).map(|value| value as f32));
             }
         }
     }
@@ -203,6 +191,67 @@ impl Random {
     }
 }
 
+/// Fills `out` with what `value` makes of each word in turn.
+fn fill_words<T: Copy>(level: Level, key: [u64; 2], out: &mut [T], value: impl Fn(u64) -> T) {
+    match level {
+        Level::Avx512 => simd::run(level, Words::<_, _, true> { key, out, value }),
+        _ => simd::run(level, Words::<_, _, false> { key, out, value }),
+    }
+}
+
+struct Words<'a, T, F, const WIDE: bool> {
+    key: [u64; 2],
+    out: &'a mut [T],
+    value: F,
+}
+
+impl<T: Copy, F: Fn(u64) -> T, const WIDE: bool> simd::Loop for Words<'_, T, F, WIDE> {
+    #[inline(always)]
+    fn run(self) {
+        let Self { key, out, value } = self;
+        let (groups, rest) =
+            if WIDE { out.as_chunks_mut::<{ 4 * LANES }>() } else { (&mut [][..], out) };
+        let mut first = 0_u64;
+        for group in groups {
+            let words = lanes(key, first);
+            for lane in 0..LANES {
+                for (place, word) in words.iter().enumerate() {
+                    group[4 * lane + place] = value(word[lane]);
+                }
+            }
+            first = first.wrapping_add(LANES as u64);
+        }
+        fill_blocks(key, first, rest, |words| words.map(&value));
+    }
+}
+
+/// Fills `out` with what `values` makes of the words of each block from `first` on.
+#[inline(always)]
+fn fill_blocks<T: Copy>(
+    key: [u64; 2],
+    first: u64,
+    out: &mut [T],
+    values: impl Fn([u64; 4]) -> [T; 4],
+) {
+    let mut number = first;
+    let (chunks, rest) = out.as_chunks_mut::<4>();
+    let (pairs, last) = chunks.as_chunks_mut::<2>();
+    for pair in pairs {
+        let counters = [[number, 0, 0, 0], [number.wrapping_add(1), 0, 0, 0]];
+        for (chunk, words) in pair.iter_mut().zip(blocks(key, counters)) {
+            *chunk = values(words);
+        }
+        number = number.wrapping_add(2);
+    }
+    let last = last.iter_mut().map(<[T; 4]>::as_mut_slice).chain([rest]);
+    for chunk in last {
+        let [words] = blocks(key, [[number, 0, 0, 0]]);
+        let values = values(words);
+        chunk.copy_from_slice(&values[..chunk.len()]);
+        number = number.wrapping_add(1);
+    }
+}
+
 /// A float from `[0, 1)`: the top 53 bits.
 fn unit(word: u64) -> f64 {
     (word >> 11) as f64 * (1.0 / 9_007_199_254_740_992.0)
@@ -217,4 +266,23 @@ fn normals(words: [u64; 4]) -> [f64; 4] {
     let (a, b) = pair(words[0], words[1]);
     let (c, d) = pair(words[2], words[3]);
     [a, b, c, d]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_level_and_length_has_the_words_of_the_blocks() {
+        for len in [0, 1, 3, 4, 7, 8, 9, 63, 64, 65, 200, 1003] {
+            let key = [42, 0];
+            let expected: Vec<u64> =
+                (0..len).map(|index| block(key, [index as u64 / 4, 0, 0, 0])[index % 4]).collect();
+            for level in Level::available() {
+                let mut words = vec![0; len];
+                fill_words(level, key, &mut words, |word| word);
+                assert_eq!(words, expected, "{level:?}");
+            }
+        }
+    }
 }

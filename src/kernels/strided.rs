@@ -1,9 +1,9 @@
 //! Copies elements between layouts: every reordering kernel is one `gather`.
 //!
 //! A layout is a start and a stride for each axis of the result, in elements. Axes are merged where
-//! they can be, runs are copied whole, and a transposition goes in panels of squares, so that each
-//! line of the cache is read once.
+//! they can be, runs are copied whole, and a transposition goes plane by plane through `plane`.
 
+use super::plane::{Plane, Transposer};
 use bytemuck::Pod;
 
 /// Where the elements of a result stand in a source.
@@ -97,7 +97,7 @@ fn copy_row<T: Pod>(source: &[T], start: usize, stride: isize, row: &mut [T]) {
     }
 }
 
-/// The last axis strides, axis `fast` does not: works on tiles of these two.
+/// The last axis strides, axis `fast` does not: works on planes of these two.
 fn transpose<T: Pod>(source: &[T], layout: &Layout, fast: usize, out: &mut [T]) {
     let inner = layout.shape.len() - 1;
     let own = super::array::strides_of(&layout.shape);
@@ -107,6 +107,7 @@ fn transpose<T: Pod>(source: &[T], layout: &Layout, fast: usize, out: &mut [T]) 
     let mut read = Walk::new(&shape, &pick(&layout.strides), layout.start);
     let mut write = Walk::new(&shape, &pick(&own), 0);
     let (rows, columns) = (layout.shape[fast], layout.shape[inner]);
+    let mut transposer = Transposer::new(out.len());
     for _ in 0..shape.iter().product::<usize>() {
         let plane = Plane {
             rows,
@@ -116,72 +117,9 @@ fn transpose<T: Pod>(source: &[T], layout: &Layout, fast: usize, out: &mut [T]) 
             read_stride: layout.strides[inner],
             write_stride: own[fast] as usize,
         };
-        plane.copy(source, out);
+        transposer.copy(plane, source, out);
         read.advance();
         write.advance();
-    }
-}
-
-/// A matrix whose rows are contiguous in the result and whose columns are contiguous in the source.
-#[derive(Clone, Copy)]
-struct Plane {
-    rows: usize,
-    columns: usize,
-    /// First element in the source.
-    from: usize,
-    /// First element in the result.
-    to: usize,
-    /// From column to column in the source.
-    read_stride: isize,
-    /// From row to row in the result.
-    write_stride: usize,
-}
-
-/// Side of the squares that go through registers.
-const SIDE: usize = 8;
-/// What is read of each source line at a time: one line of the cache.
-const LINE_BYTES: usize = 64;
-
-impl Plane {
-    /// Goes over panels of a few rows of the result, each along all columns: rows are written as
-    /// streams, and each cache line of the source is read once.
-    fn copy<T: Pod>(self, source: &[T], out: &mut [T]) {
-        let height = (LINE_BYTES / size_of::<T>()).max(SIDE);
-        for row in (0..self.rows).step_by(height) {
-            self.panel(source, out, row, height.min(self.rows - row));
-        }
-    }
-
-    fn panel<T: Pod>(self, source: &[T], out: &mut [T], row: usize, height: usize) {
-        let line = |column: usize| {
-            let start = self.from as isize + column as isize * self.read_stride;
-            &source[start as usize + row..start as usize + row + height]
-        };
-        let squares = height / SIDE * SIDE;
-        let whole = if squares == 0 { 0 } else { self.columns / SIDE * SIDE };
-        for column in (0..whole).step_by(SIDE) {
-            let lines: [&[T]; SIDE] = std::array::from_fn(|offset| line(column + offset));
-            for r in (0..squares).step_by(SIDE) {
-                let start = self.to + (row + r) * self.write_stride + column;
-                square(&lines, r, &mut out[start..], self.write_stride);
-            }
-        }
-        for column in 0..self.columns {
-            let done = if column < whole { squares } else { 0 };
-            for (r, value) in line(column).iter().enumerate().skip(done) {
-                out[self.to + (row + r) * self.write_stride + column] = *value;
-            }
-        }
-    }
-}
-
-/// Transposes the square that begins at index `first` of each line.
-#[inline(always)]
-fn square<T: Pod>(lines: &[&[T]; SIDE], first: usize, out: &mut [T], stride: usize) {
-    let parts: [&[T]; SIDE] = std::array::from_fn(|column| &lines[column][first..first + SIDE]);
-    for r in 0..SIDE {
-        let row: [T; SIDE] = std::array::from_fn(|column| parts[column][r]);
-        out[r * stride..r * stride + SIDE].copy_from_slice(&row);
     }
 }
 

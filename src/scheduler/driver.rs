@@ -12,7 +12,7 @@ use super::{Inbox, LoadedGraph, SchedulerOptions, Verdict, read};
 use crate::clock::Clock;
 use crate::observe::record::{self, Recorder};
 use crate::user_error::UserError;
-use rdask_core::codec;
+use rdask_core::codec::{self, CodecError};
 use rdask_core::graph::Graph;
 use rdask_core::ids::{ClientId, TaskId, WorkerId};
 use rdask_core::messages::{ToScheduler, ToWorker};
@@ -35,6 +35,9 @@ pub(super) const JOB: ClientId = ClientId(0);
 const TICK: Duration = Duration::from_millis(250);
 /// Items taken from the inbox at once.
 const TAKE: usize = 256;
+/// Messages of workers that are read before the first of them is handled: the core is told of the
+/// ends of runs among them, so that it can read ahead.
+const AHEAD: usize = 16;
 
 /// What a connection is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -64,6 +67,9 @@ pub(super) struct Driver {
     pub(super) introductions: Introductions,
     /// Messages of one instruction; kept for its memory.
     messages: Vec<(WorkerId, ToWorker)>,
+    /// Messages of workers that were read and not handled yet, and the ends of runs among them.
+    ahead: Vec<(WorkerId, Result<ToScheduler, CodecError>)>,
+    ends: Vec<(WorkerId, TaskId)>,
     pub(super) loaded: Option<Box<LoadedGraph>>,
     pub(super) job: Job,
     pub(super) folder: Option<Folder>,
@@ -104,6 +110,8 @@ impl Driver {
             graph: None,
             introductions: Introductions::default(),
             messages: Vec::new(),
+            ahead: Vec::with_capacity(AHEAD),
+            ends: Vec::with_capacity(AHEAD),
             loaded: None,
             job: Job::default(),
             folder: None,
@@ -164,6 +172,7 @@ impl Driver {
             for item in items.drain(..) {
                 self.take(item);
             }
+            self.catch_up();
             let now = Instant::now();
             if self.timer.is_some_and(|at| self.clock.instant(at) <= now) {
                 self.timer = None;
@@ -188,11 +197,18 @@ impl Driver {
     }
 
     fn take(&mut self, item: Inbox) {
+        // What came first is handled first; only messages of workers wait for others of their kind.
+        if !matches!(item, Inbox::Frame(..)) {
+            self.catch_up();
+        }
         match item {
             Inbox::Connected(channel) => self.connect(*channel),
             Inbox::Frame(connection, batch) => match self.connections.get(&connection) {
                 Some(Peer::Worker) => self.on_worker_frame(WorkerId(connection), &batch),
-                Some(Peer::Nanny) => self.on_nanny_frame(connection, &batch),
+                Some(Peer::Nanny) => {
+                    self.catch_up();
+                    self.on_nanny_frame(connection, &batch);
+                }
                 None => {}
             },
             Inbox::Ended(connection, reason) => match self.connections.remove(&connection) {
@@ -232,14 +248,44 @@ impl Driver {
 
     fn on_worker_frame(&mut self, worker: WorkerId, batch: &Batch) {
         for body in batch.iter() {
-            match codec::decode::<ToScheduler>(body) {
+            let message = codec::decode::<ToScheduler>(body);
+            let readable = message.is_ok();
+            self.ahead.push((worker, message));
+            if !readable || self.ahead.len() >= AHEAD {
+                self.catch_up();
+            }
+            if !readable {
+                return;
+            }
+        }
+    }
+
+    /// Handles the messages of workers that were read and not handled yet.
+    fn catch_up(&mut self) {
+        if self.ahead.is_empty() {
+            return;
+        }
+        let mut ahead = std::mem::take(&mut self.ahead);
+        let ends = ahead.iter().filter_map(|(worker, message)| match message {
+            Ok(ToScheduler::TaskFinished { task, .. }) => Some((*worker, *task)),
+            Ok(_) | Err(_) => None,
+        });
+        self.ends.clear();
+        self.ends.extend(ends);
+        self.state.foresee(&self.ends);
+        for (worker, message) in ahead.drain(..) {
+            // An earlier one of them may have ended its connection.
+            if self.connections.get(&worker.0) != Some(&Peer::Worker) {
+                continue;
+            }
+            match message {
                 Ok(message) => self.on_worker_message(worker, message),
                 Err(error) => {
                     self.drop_worker(worker, &format!("sent what cannot be read: {error}"));
-                    return;
                 }
             }
         }
+        self.ahead = ahead;
     }
 
     /// Submits the graph.

@@ -19,15 +19,16 @@ use rdask_core::ids::TaskId;
 use rdask_core::nearest::nearest;
 use rdask_core::rng::Rng;
 use rdask_core::sim::{
-    FaultPlan, KINDS, MachineSpec, Network, NoOutcome, Outcome, Scenario, Simulation, Workload,
+    Extent, FaultPlan, KINDS, MachineSpec, Network, NoOutcome, Outcome, Scenario, Simulation,
+    Workload,
 };
 use serde::Serialize;
 use std::sync::Arc;
 
 /// Most workers of a pretend cluster.
 pub const MOST_WORKERS: u32 = 100_000;
-/// A fault that clients bring, which a job of one graph does not have.
-const NOT_A_FAULT: &str = "client";
+/// Faults that clients bring, which a job of one graph does not have.
+const NOT_FAULTS: [&str; 3] = ["client", "flutter", "retry"];
 
 /// The pretend cluster and what happens to it.
 #[derive(Clone, Debug)]
@@ -172,7 +173,7 @@ impl SimulateError {
 
 /// What may break.
 pub fn fault_names() -> impl Iterator<Item = &'static str> {
-    KINDS.into_iter().filter(|name| *name != NOT_A_FAULT)
+    KINDS.into_iter().filter(|name| !NOT_FAULTS.contains(name))
 }
 
 /// Runs a checked graph on the pretend cluster.
@@ -226,7 +227,7 @@ fn check(request: &Request) -> Result<(), SimulateError> {
 fn kinds_of(faults: &[String]) -> Result<u16, SimulateError> {
     let mut kinds = 0;
     for name in faults {
-        let known = KINDS.iter().position(|known| known == name && *known != NOT_A_FAULT);
+        let known = KINDS.iter().position(|known| known == name && !NOT_FAULTS.contains(known));
         let Some(kind) = known else {
             let nearest = nearest(name, fault_names());
             return Err(SimulateError::UnknownFault { name: name.clone(), nearest });
@@ -249,13 +250,18 @@ fn scenario(workload: Workload, kinds: u16, request: &Request) -> Scenario {
     };
     let size = (request.workers as usize, workload.graph.len().max(1));
     let mut rng = Rng::new(request.seed);
-    let plan = FaultPlan::draw(&mut rng, kinds, span_ns, size, config.worker_ttl_ns);
+    let (slots, tasks) = size;
+    let ttl_ns = config.worker_ttl_ns;
+    let extent = Extent { span_ns, slots, tasks, restless: false, ttl_ns };
+    let plan = FaultPlan::draw(&mut rng, kinds, &extent);
     let plan = if kinds == 0 { FaultPlan::default() } else { plan };
     let machine = |host| MachineSpec {
         host,
+        numa: 0,
         nthreads: request.threads,
         speed: 100,
         memory_limit_bytes: 0,
+        disk_bytes: 0,
         gpu: 0,
     };
     Scenario {
@@ -265,6 +271,7 @@ fn scenario(workload: Workload, kinds: u16, request: &Request) -> Scenario {
             jitter_ns: 0,
             bandwidth: request.bandwidth,
             bandwidth_within: request.bandwidth,
+            bandwidth_disk: request.bandwidth,
             timeout_ns: config.tcp_timeout_ns.max(3600 * SECOND_NS),
         },
         config,

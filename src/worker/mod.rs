@@ -105,8 +105,18 @@ impl Shared {
         self.shell.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Acts on the shell, then hands out the runs that follow: with the lock open, since a thread
+    /// that is awake begins at once and needs the lock soon.
     fn with<R>(&self, act: impl FnOnce(&mut Shell) -> R) -> Option<R> {
-        self.lock().as_mut().map(act)
+        let mut guard = self.lock();
+        let shell = guard.as_mut()?;
+        let result = act(shell);
+        let handed = shell.take_runs();
+        drop(guard);
+        if let Some((submitter, runs)) = handed {
+            runs.into_iter().for_each(|run| submitter.submit(run));
+        }
+        Some(result)
     }
 }
 
@@ -292,9 +302,9 @@ fn start_pool(
             let next = shared.with(|shell| shell.on_outcome(outcome)).flatten();
             // A thread that goes on leaves the writing to the I/O thread, which batches.
             if next.is_some() {
-                sender.release()
+                sender.release();
             } else {
-                sender.write_now()
+                sender.write_now();
             }
             next
         }),

@@ -216,7 +216,7 @@ impl Shell {
         }
         self.handle_all(&mut events);
         self.events = events;
-        self.hand_out();
+        self.release_unless_busy();
         for command in commands {
             self.command(command);
         }
@@ -294,11 +294,10 @@ impl Shell {
                 stop_ns,
             },
         };
-        self.outgoing.set_hold_back(true);
+        let held_back = self.outgoing.set_hold_back(true);
         self.handle(event);
-        self.outgoing.set_hold_back(false);
+        self.outgoing.set_hold_back(held_back);
         let next = if self.runs.is_empty() { None } else { Some(self.runs.remove(0)) };
-        self.hand_out();
         drop(activity);
         next
     }
@@ -316,7 +315,7 @@ impl Shell {
             Gathered::Failure(error) => WorkerEvent::GatherDepFailure { transfer, error },
         };
         self.handle(event);
-        self.hand_out();
+        self.release_unless_busy();
     }
 
     /// The writing thread has carried out an order; `nbytes` of results no longer wait for it.
@@ -324,13 +323,13 @@ impl Shell {
         self.send(answer);
         self.unwritten_bytes -= nbytes;
         self.handle(WorkerEvent::Unwritten { nbytes: self.unwritten_bytes });
-        self.hand_out();
+        self.release_unless_busy();
     }
 
     /// The timer of the core.
     pub(super) fn on_timeout(&mut self) {
         self.handle(WorkerEvent::Timeout);
-        self.hand_out();
+        self.release_unless_busy();
     }
 
     fn handle(&mut self, event: WorkerEvent) {
@@ -407,12 +406,19 @@ impl Shell {
                 self.data.remove(&task);
             }
             I::SetTimer(at) => self.command(Command::SetTimer(at)),
-            message => {
-                if let Some(message) = message_of(message) {
-                    self.send(&message);
-                }
-            }
+            // Nobody waits for it: it may leave with the end of the run that begins now, at the
+            // latest with a heartbeat, and wakes the scheduler once less.
+            I::ReleaseWorkerData { .. } => self.tell(instruction, true),
+            _ => self.tell(instruction, false),
         }
+    }
+
+    /// Sends what an instruction says to the scheduler.
+    fn tell(&mut self, instruction: WorkerInstruction, hold_back: bool) {
+        let Some(message) = message_of(instruction) else { return };
+        let held_back = self.outgoing.set_hold_back(hold_back || self.outgoing.holds_back());
+        self.send(&message);
+        self.outgoing.set_hold_back(held_back);
     }
 
     /// What a run does, and on which values.
@@ -464,15 +470,21 @@ impl Shell {
         Ok(known)
     }
 
-    /// Queues what the reporting thread does not take along.
-    fn hand_out(&mut self) {
-        let Some(submitter) = &self.submitter else {
-            self.runs.clear();
-            return;
-        };
-        for run in self.runs.drain(..) {
-            submitter.submit(run);
+    /// Sends what was held back, unless the end of a run that begins now will carry it.
+    fn release_unless_busy(&self) {
+        if self.runs.is_empty() {
+            self.outgoing.release();
         }
+    }
+
+    /// The runs that follow from what was done, and whom to hand them out to. Without threads there
+    /// are none.
+    pub(super) fn take_runs(&mut self) -> Option<(Submitter, Vec<Run>)> {
+        if self.runs.is_empty() {
+            return None;
+        }
+        let runs = std::mem::take(&mut self.runs);
+        self.submitter.clone().map(|submitter| (submitter, runs))
     }
 
     fn command(&self, command: Command) {

@@ -341,9 +341,9 @@ impl ChannelReceiver {
         self.inbox.reserve(missing.clamp(READ_SIZE, 16 * READ_SIZE));
         let nbytes = loop {
             let deadline = self.deadline();
-            let changed = self.outbox.changed.notified();
-            tokio::pin!(changed);
-            changed.as_mut().enable();
+            let broke = self.outbox.broke.notified();
+            tokio::pin!(broke);
+            broke.as_mut().enable();
             if let Some(kind) = self.outbox.stopped() {
                 return Err(kind);
             }
@@ -351,7 +351,7 @@ impl ChannelReceiver {
                 tokio::select! {
                     biased;
                     nbytes = self.source.read(&mut self.inbox) => Some(nbytes),
-                    () = changed => None,
+                    () = broke => None,
                 }
             };
             match timeout_at(deadline, read).await {

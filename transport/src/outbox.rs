@@ -59,6 +59,9 @@ pub(crate) struct Outbox {
     pub(crate) ready: Notify,
     /// Something about the channel's end has changed, or room was made.
     pub(crate) changed: Notify,
+    /// The channel broke. Apart from `changed`, which each write touches: a reader that waits, on
+    /// another core, is not to wake for that.
+    pub(crate) broke: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -81,8 +84,8 @@ struct State {
 
 impl Outbox {
     pub(crate) fn new(token: Token) -> Self {
-        let (ready, changed) = (Notify::new(), Notify::new());
-        Self { token, state: Mutex::default(), ready, changed }
+        let [ready, changed, broke] = std::array::from_fn(|_| Notify::new());
+        Self { token, state: Mutex::default(), ready, changed, broke }
     }
 
     /// Lets `write_now` write to this socket.
@@ -153,8 +156,8 @@ impl Outbox {
         }
     }
 
-    /// Writes what is pending as far as the socket takes it at once; the rest is the writer's, as is
-    /// everything while it is writing. Gives the bytes that were written.
+    /// Writes what is pending as far as the socket takes it at once; the rest is the writer's, as
+    /// is everything while it is writing. Gives the bytes that were written.
     pub(crate) fn write_now(&self) -> usize {
         let mut state = self.lock();
         state.held_back = false;
@@ -242,6 +245,7 @@ impl Outbox {
         drop(state);
         self.ready.notify_one();
         self.changed.notify_waiters();
+        self.broke.notify_waiters();
     }
 
     /// Ends the writing direction of the socket, once its writer has dropped it as well.

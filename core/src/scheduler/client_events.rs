@@ -1,7 +1,8 @@
 //! Stimuli of clients: who wants what, what is cancelled, what is tried again.
 
+use super::client::FIRE_AND_FORGET;
 use super::instruction::{SchedulerInstruction, SchedulerOut, position};
-use super::task::Task;
+use super::task::{Flags, Task};
 use super::{SchedulerState, Span, TaskState};
 use crate::ids::{ClientId, TaskId};
 use rustc_hash::FxHashSet;
@@ -115,7 +116,7 @@ impl SchedulerState {
     }
 
     /// retry: the roots of failures run again, what erred because of them follows.
-    pub(super) fn on_retry(&mut self, mut open: Vec<TaskId>) {
+    pub(super) fn on_retry(&mut self, mut open: Vec<TaskId>, out: &mut SchedulerOut) {
         let (mut seen, mut roots) = (FxHashSet::default(), Vec::new());
         while let Some(task) = open.pop() {
             if self.state_of(task) != TaskState::Erred || !seen.insert(task) {
@@ -133,7 +134,23 @@ impl SchedulerState {
             trials.suspicious = 0;
             trials.reschedules = 0;
         }
+        self.scratch.retried.clear();
         self.recommend_best_last(&mut roots, TaskState::Waiting);
+        self.drain(out);
+        while let Some(task) = self.scratch.retried.pop() {
+            let record = &mut self.tasks[task.index()];
+            if !record.flags.has(Flags::HOLDS) || record.is_needed() {
+                continue;
+            }
+            if record.live_dependents == 0 {
+                // It ran for its own sake, and does so again.
+                record.who_wants |= FIRE_AND_FORGET;
+            } else {
+                // All that reads it stays erred for want of another input.
+                self.recommend(task, TaskState::Released);
+                self.drain(out);
+            }
+        }
     }
 
     /// Ends wishes for a task, and the task with the last of them when nothing else needs it.

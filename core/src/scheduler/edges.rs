@@ -285,6 +285,25 @@ impl SchedulerState {
         for client in self.clients.of(wanted_by) {
             out.instructions.push(SchedulerInstruction::TaskRetried { client, task });
         }
+        self.recommend_erred_dependents(task);
+    }
+
+    /// The task is to be tried again, but another input has failed too: it stays erred and blames that
+    /// one. True when it is so. What failed through it is looked at again only where the blame
+    /// changes, so that a retry looks at each task a few times and not once for each way to it.
+    pub(super) fn stays_erred(&mut self, task: TaskId) -> bool {
+        if self.tasks[task.index()].flags.has(Flags::FAILED) {
+            return false;
+        }
+        let Some(blame) = self.erred_input(task) else { return false };
+        if std::mem::replace(&mut self.tasks[task.index()].blame, blame) != blame {
+            self.recommend_erred_dependents(task);
+        }
+        true
+    }
+
+    /// Dependents that erred are to be tried again.
+    fn recommend_erred_dependents(&mut self, task: TaskId) {
         let mut erred = std::mem::take(&mut self.scratch.tasks);
         for i in self.dependents.range(task) {
             let dependent = self.dependents.values[i];

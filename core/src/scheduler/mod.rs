@@ -23,6 +23,7 @@ mod emptiest;
 mod event;
 mod failure;
 mod family;
+mod foresee;
 mod hash;
 mod instruction;
 mod needs;
@@ -237,7 +238,7 @@ impl SchedulerState {
                 let cancellation = client_events::Cancellation { client, force, reason };
                 self.on_cancel_keys(tasks, &cancellation, out);
             }
-            E::Retry { tasks } => self.on_retry(tasks),
+            E::Retry { tasks } => self.on_retry(tasks, out),
             E::AddWorker { worker, registration } => self.on_add_worker(worker, registration, out),
             E::RemoveWorker { worker, expected, executing, reason } => {
                 let cause = worker_events::Loss { expected, executing, reason };

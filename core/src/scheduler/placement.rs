@@ -44,6 +44,8 @@ struct Candidate {
 #[derive(Debug, Default)]
 pub(super) struct Scratch {
     pub(super) tasks: Vec<TaskId>,
+    /// Erred tasks that this event had tried again.
+    pub(super) retried: Vec<TaskId>,
     candidates: Vec<Candidate>,
     /// For each worker the stamp of the decision that has it as candidate, and which one it is.
     marks: Vec<(u64, u32)>,

@@ -101,10 +101,14 @@ impl<T: Member> Places<T> {
         self.rows.get_mut(place as usize).filter(|row| row.mark() & HOLE == 0)
     }
 
-    /// Reads the row at a place and the one that is filled next, for `SchedulerState::warm`.
-    pub(super) fn warm(&self, place: u32) -> u32 {
-        let row = |place: u32| self.rows.get(place as usize).map_or(0, Member::mark);
-        row(place) ^ row(self.hole.wrapping_sub(1))
+    /// Reads the row at a place, so that it comes into the cache.
+    pub(super) fn read(&self, place: u32) -> u32 {
+        self.rows.get(place as usize).map_or(0, Member::mark)
+    }
+
+    /// Reads the row that is filled next.
+    pub(super) fn read_next(&self) -> u32 {
+        self.read(self.hole.wrapping_sub(1))
     }
 
     /// Places, the holes included.

@@ -6,6 +6,7 @@ use super::task::Flags;
 use super::{GraphSubmission, SchedulerState, TaskState, Unsatisfiable};
 use crate::ids::{RunId, TaskId, WorkerId};
 use crate::messages::{TaskError, TypeCode, WorkerRegistration, WorkerStatus};
+use crate::story::Transition;
 use std::fmt::Write as _;
 
 /// Why a task erred.
@@ -81,6 +82,19 @@ impl SchedulerState {
         let sent = self.workers.get(worker).into_iter();
         let sent = sent.flat_map(|worker| worker.processing.iter());
         sent.map(|assigned| (assigned.task, self.tasks[assigned.task.index()].run_id))
+    }
+
+    /// Results that a worker holds, as far as the scheduler knows.
+    pub fn results_on(&self, worker: WorkerId) -> impl Iterator<Item = TaskId> {
+        let at = self.workers.get(worker).into_iter();
+        at.flat_map(|worker| worker.has_what.iter().copied())
+    }
+
+    /// Whether a task left the pool of its worker while it runs.
+    #[must_use]
+    pub fn is_long_running(&self, task: TaskId) -> bool {
+        let record = self.tasks.get(task.index());
+        record.is_some_and(|record| record.flags.has(Flags::LONG_RUNNING))
     }
 
     /// Workers that are there, by number.
@@ -205,6 +219,18 @@ impl SchedulerState {
                 Some(Unsatisfiable { task: *task, asks, largest_worker })
             },
         )
+    }
+
+    /// The state changes of the last event, as far as the ring holds them, oldest first.
+    pub fn latest_transitions(&self) -> impl Iterator<Item = Transition<TaskState>> {
+        self.story.latest(self.totals.transitions)
+    }
+
+    /// Inputs that a waiting task lacks; none when it does not wait.
+    #[must_use]
+    pub fn waiting_on(&self, task: TaskId) -> Option<u32> {
+        let record = self.tasks.get(task.index())?;
+        (record.state == TaskState::Waiting).then_some(record.waiting_on)
     }
 
     /// What happened to a task, a line for each state change that is still in the ring.

@@ -74,30 +74,8 @@ impl SchedulerState {
         }
     }
 
-    /// Reads at once what the end of a run will touch. With thousands of workers most of it is in
-    /// no cache, and reads that wait for decisions would wait for memory one after the other.
-    fn warm(&self, end: End) {
-        const NEIGHBOURS: usize = 4;
-        let (Some(record), Some(at)) =
-            (self.tasks.get(end.task.index()), self.workers.get(end.worker))
-        else {
-            return;
-        };
-        let mut seen = at.processing.warm(record.processing_at()) ^ at.has_what.warm(NONE);
-        for task in self.dependents.row(end.task).iter().take(NEIGHBOURS) {
-            seen ^= self.tasks[task.index()].waiting_on;
-        }
-        for task in self.dependencies.row(end.task).iter().take(NEIGHBOURS) {
-            let held = self.tasks[task.index()].holder;
-            let holder = self.workers.get(held.worker);
-            seen ^= holder.map_or(0, |holder| holder.has_what.warm(held.at));
-        }
-        std::hint::black_box(seen);
-    }
-
     /// task-finished
     pub(super) fn on_task_finished(&mut self, end: End, result: Output, out: &mut SchedulerOut) {
-        self.warm(end);
         let judgement = self.judge(end);
         if judgement == Judgement::Current {
             self.processing_memory(end, result, out);

@@ -84,6 +84,14 @@ impl SchedulerState {
             }
             return;
         }
+        let tried_again = start == TaskState::Erred && asked == TaskState::Waiting;
+        if tried_again {
+            if self.stays_erred(task) {
+                self.record(task, start, asked);
+                return;
+            }
+            self.scratch.retried.push(task);
+        }
         if !self.edge(task, start, asked, out) {
             if start == TaskState::Released || asked == TaskState::Released {
                 self.invalid_transition(task, start, asked);

@@ -81,6 +81,12 @@ impl SchedulerState {
             let other = self.describe_worker(other);
             return Err(format!("the name {} is taken by {other}", registration.name));
         }
+        // Numbers are given as connections come: this registration was overtaken by that of the next
+        // life, which must not be taken for its predecessor.
+        if let Some(later) = restarted.filter(|other| *other > worker) {
+            let later = self.describe_worker(later);
+            return Err(format!("it was started again meanwhile as {later}"));
+        }
         for address in &registration.addresses {
             let other = self.workers.at_address(address);
             if let Some(other) = other.filter(|other| Some(*other) != restarted) {

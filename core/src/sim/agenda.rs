@@ -40,6 +40,8 @@ pub(super) enum Happening {
     Disowned { worker: WorkerId },
     /// The code of a task ends.
     RunEnds { worker: WorkerId, task: TaskId, run_id: RunId },
+    /// The code of a task was stopped, or ran for too long.
+    RunStops { worker: WorkerId, task: TaskId, run_id: RunId, kind: &'static str },
     /// The code of a task leaves the pool.
     Secedes { worker: WorkerId, task: TaskId, run_id: RunId },
     /// A request of `worker` arrives at `peer`.
@@ -67,12 +69,26 @@ pub(super) enum Happening {
 }
 
 impl Happening {
+    /// The worker whose path to the scheduler it takes.
+    pub(super) const fn passenger(&self) -> Option<WorkerId> {
+        match self {
+            Self::ToWorker { worker, .. }
+            | Self::ToScheduler { worker, .. }
+            | Self::Vitals { worker, .. }
+            | Self::StreamEnds { worker }
+            | Self::Reported { worker, .. }
+            | Self::Disowned { worker } => Some(*worker),
+            _ => None,
+        }
+    }
+
     /// The worker process that takes it in.
     pub(super) const fn receiver(&self) -> Option<WorkerId> {
         match self {
             Self::ToWorker { worker, .. }
             | Self::Disowned { worker }
             | Self::RunEnds { worker, .. }
+            | Self::RunStops { worker, .. }
             | Self::Secedes { worker, .. }
             | Self::Asked { peer: worker, .. }
             | Self::Answered { worker, .. }
@@ -105,6 +121,7 @@ impl Happening {
             | Self::PatienceEnds { .. }
             | Self::Disowned { .. }
             | Self::RunEnds { .. }
+            | Self::RunStops { .. }
             | Self::Secedes { .. }
             | Self::Asked { .. }
             | Self::Answered { .. } => true,

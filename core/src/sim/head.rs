@@ -22,6 +22,9 @@ impl Simulation {
         let mut out = std::mem::take(&mut self.out);
         out.clear();
         self.scheduler.handle(self.now, event, &mut out);
+        if self.config.validate {
+            self.cover_scheduler();
+        }
         let mut frames: BTreeMap<WorkerId, Vec<u8>> = BTreeMap::new();
         for instruction in &out.instructions {
             let about = (Some(&*self.workload.graph), &self.scheduler);
@@ -57,9 +60,9 @@ impl Simulation {
             I::WorkerRetired { .. } => self.trace.retired += 1,
             I::RestartWorker { worker, .. } => self.end(*worker, true),
             I::Idle => self.trace.makespan_ns = self.now.0,
+            I::ComputeTask { task, .. } => self.sent[task.index()] += 1,
             // Messages to workers went out with the frames.
-            I::ComputeTask { .. }
-            | I::FreeKeys { .. }
+            I::FreeKeys { .. }
             | I::RemoveReplicas { .. }
             | I::AcquireReplicas { .. }
             | I::WorkerStatusChange { .. }
@@ -83,6 +86,7 @@ impl Simulation {
         let now = self.now;
         let Some(life) = self.life_mut(worker) else { return };
         let at = life.downward.arrival(now, delay);
+        life.under_way += 1;
         self.agenda.at(at, Happening::ToWorker { worker, frame });
     }
 

@@ -16,17 +16,39 @@ use rustc_hash::FxHashMap;
 pub struct MachineSpec {
     /// Host: equal numbers share a machine.
     pub host: u32,
+    /// NUMA node of the host: equal ones share a memory controller.
+    pub numa: u32,
     /// Slots.
     pub nthreads: u32,
     /// Percent of the speed that durations are given for.
     pub speed: u32,
     /// Bytes; 0 = unlimited.
     pub memory_limit_bytes: u64,
+    /// Bytes of results that find room beside memory; 0 = no limit.
+    pub disk_bytes: u64,
     /// Millionths of the resource `GPU`; 0 = none.
     pub gpu: u64,
 }
 
 impl MachineSpec {
+    /// Name of its host.
+    #[must_use]
+    pub fn host_name(&self) -> String {
+        format!("host{}", self.host)
+    }
+
+    fn boot_id(&self) -> String {
+        format!("boot{}", self.host)
+    }
+
+    /// Bytes of results that it can keep.
+    pub(super) const fn room_bytes(&self) -> u64 {
+        if self.memory_limit_bytes == 0 || self.disk_bytes == 0 {
+            return u64::MAX;
+        }
+        self.memory_limit_bytes.saturating_add(self.disk_bytes)
+    }
+
     fn resources(&self) -> Vec<(String, u64)> {
         if self.gpu == 0 { Vec::new() } else { vec![("GPU".to_owned(), self.gpu)] }
     }
@@ -38,8 +60,8 @@ impl MachineSpec {
             server_id: (u128::from(life) << 32) | u128::from(rank),
             name: slot.to_string(),
             rank,
-            host: format!("host{}", self.host),
-            machine: format!("boot{}", self.host),
+            host: self.host_name(),
+            machine: self.boot_id(),
             pid: life + 1,
             nanny_pid: 1,
             nanny: 1 + u128::from(rank),
@@ -69,6 +91,8 @@ pub(super) struct Running {
     pub(super) attempt: u32,
     pub(super) started: Time,
     pub(super) value: u64,
+    /// It left the pool.
+    pub(super) seceded: bool,
 }
 
 /// A worker process.
@@ -81,8 +105,8 @@ pub(super) struct Life {
     /// Values that the present event announced.
     pub(super) offered: Vec<(TaskId, u64)>,
     pub(super) running: FxHashMap<(TaskId, RunId), Running>,
-    /// Requests that were not answered yet: when each was asked.
-    pub(super) asked: FxHashMap<TransferId, Time>,
+    /// Requests that were not answered yet: whom each asks.
+    pub(super) asked: FxHashMap<TransferId, WorkerId>,
     /// Requests that it serves now.
     pub(super) serving: u32,
     /// Messages to the scheduler.
@@ -93,6 +117,12 @@ pub(super) struct Life {
     /// The scheduler has let it go; it ends as soon as it sees that.
     pub(super) disowned: bool,
     pub(super) heartbeat_ns: u64,
+    /// Bytes of `data`.
+    pub(super) bytes: u64,
+    /// Frames between it and the scheduler, both ways.
+    pub(super) under_way: u32,
+    /// State changes of its core that are counted already.
+    pub(super) transitions: u64,
 }
 
 impl Life {
@@ -110,6 +140,9 @@ impl Life {
             timer: None,
             disowned: false,
             heartbeat_ns: 0,
+            bytes: 0,
+            under_way: 0,
+            transitions: 0,
         }
     }
 
@@ -124,11 +157,15 @@ impl Life {
 /// A slot of a nanny.
 pub(super) struct Machine {
     pub(super) spec: MachineSpec,
+    /// Of the kernel: equal on one host.
+    pub(super) boot_id: String,
     pub(super) life: Option<Life>,
     /// Processes that started here so far.
     pub(super) lives: u32,
     /// Stopped until then.
     pub(super) frozen_until: Option<Time>,
+    /// Its host reaches nobody until then.
+    pub(super) apart_until: Option<Time>,
     pub(super) paused: bool,
     pub(super) full: bool,
     pub(super) corrupt: bool,
@@ -145,10 +182,12 @@ pub(super) struct Machine {
 impl Machine {
     pub(super) fn new(spec: MachineSpec) -> Self {
         Self {
+            boot_id: spec.boot_id(),
             spec,
             life: None,
             lives: 0,
             frozen_until: None,
+            apart_until: None,
             paused: false,
             full: false,
             corrupt: false,

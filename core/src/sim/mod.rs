@@ -7,13 +7,16 @@
 //! ```
 //!
 //! One agenda, one seed: equal scenarios give equal traces. After every event each core checks
-//! itself; `invariants/` holds what must be true across them. `Scenario` says what is simulated,
-//! `Simulation::run` does it.
+//! itself; `invariants/` holds what must be true across them, `coverage.rs` counts which edges of
+//! both were taken. `Scenario` says what is simulated, `Simulation::run` does it. docs/simulator.md
+//! tells how to use it.
 
 mod agenda;
 mod bounds;
 mod breakage;
 mod clients;
+pub mod coverage;
+pub mod edges;
 mod faults;
 mod given;
 mod head;
@@ -25,13 +28,14 @@ mod orders;
 mod process;
 mod recorded;
 mod scenario;
+mod shapes;
 mod trace;
 mod transfers;
 mod workload;
 
 pub use bounds::Bounds;
 pub use clients::{Belief, Clients};
-pub use faults::{Fault, FaultPlan, KINDS};
+pub use faults::{Extent, Fault, FaultPlan, KINDS};
 pub use given::{NoOutcome, Outcome, serial_peak};
 pub use machine::MachineSpec;
 pub use network::Network;
@@ -42,17 +46,18 @@ pub use workload::{Behaviour, Workload};
 
 use crate::codec;
 use crate::config::{Config, SECOND_NS};
-use crate::ids::{ClientId, TaskId, TransferId, WorkerId};
+use crate::ids::{ClientId, RunId, TaskId, TransferId, WorkerId};
 use crate::record::Encoder;
 use crate::rng::Rng;
 use crate::scheduler::{GraphSubmission, SchedulerEvent, SchedulerOut, SchedulerState};
 use crate::time::Time;
 use crate::wire::Introductions;
+use crate::worker::WorkerState;
 use agenda::{Agenda, Happening};
 use invariants::{Invariant, When};
 use links::Links;
 use machine::{Life, Machine};
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeSet;
@@ -99,12 +104,22 @@ pub struct Simulation {
     slot_of: Vec<usize>,
     /// What each open request asked for.
     requests: FxHashMap<(WorkerId, TransferId), Vec<TaskId>>,
+    /// Requests whose answer is on its way.
+    answering: FxHashSet<(WorkerId, TransferId)>,
     /// Pairs of slots that do not reach each other.
     cuts: BTreeSet<(usize, usize)>,
     /// Workers whose control connection is broken.
     deaf: BTreeSet<WorkerId>,
     /// Runs of each task that began.
     executions: Vec<u32>,
+    /// Times that each task was sent.
+    sent: Vec<u32>,
+    /// Runs that began.
+    begun: FxHashSet<RunId>,
+    /// A run that began twice.
+    doubled: Option<(TaskId, RunId)>,
+    /// Workers that the present event concerns.
+    touched: Vec<WorkerId>,
     /// Times that each task gave itself back.
     rescheduled: Vec<u32>,
     heals: Time,
@@ -157,9 +172,14 @@ impl Simulation {
             machines: machines.into_iter().map(Machine::new).collect(),
             slot_of: Vec::new(),
             requests: FxHashMap::default(),
+            answering: FxHashSet::default(),
             cuts: BTreeSet::new(),
             deaf: BTreeSet::new(),
             executions: vec![0; tasks],
+            sent: vec![0; tasks],
+            begun: FxHashSet::default(),
+            doubled: None,
+            touched: Vec::new(),
             rescheduled: vec![0; tasks],
             heals: plan.heals,
             healed: false,
@@ -190,16 +210,20 @@ impl Simulation {
     fn go_on(&mut self, peak: &mut u64) -> Result<Trace, Broken> {
         let mut at_once = 0;
         while let Some((at, number, happening)) = self.agenda.pop() {
-            if let Some(until) = self.frozen(&happening).filter(|until| *until > at) {
+            if let Some(until) = self.held_back(&happening).filter(|until| *until > at) {
                 self.agenda.put_off(until, number, happening);
                 continue;
             }
             at_once = if at == self.now { at_once + 1 } else { 0 };
             self.now = at;
+            self.touched.clear();
             self.happen(happening);
-            self.check(When::Always)?;
+            if self.config.validate {
+                self.check(When::Always)?;
+            }
             if self.is_over() {
                 self.check(When::Quiet)?;
+                self.trace.recomputed = self.scheduler.recomputed_count();
                 *peak = self.machines.iter().map(|machine| machine.peak_bytes).max().unwrap_or(0);
                 self.trace.stolen = self.scheduler.stolen_count();
                 self.trace.makespan_ns = self.clients.last.0.max(self.trace.makespan_ns);
@@ -239,11 +263,13 @@ impl Simulation {
         match happening {
             H::Starts { slot } => self.start(slot),
             H::ToWorker { worker, frame } => {
+                self.arrives(worker);
                 if !self.deaf.contains(&worker) {
                     self.on_frame_down(worker, &frame);
                 }
             }
             H::ToScheduler { worker, frame } | H::Vitals { worker, frame } => {
+                self.arrives(worker);
                 if !self.deaf.contains(&worker) {
                     self.on_frame_up(worker, &frame);
                 }
@@ -253,6 +279,9 @@ impl Simulation {
             H::PatienceEnds { worker } => self.lose(worker, None),
             H::Disowned { worker } => self.end(worker, true),
             H::RunEnds { worker, task, run_id } => self.on_run_end(worker, task, run_id),
+            H::RunStops { worker, task, run_id, kind } => {
+                self.on_run_stop(worker, task, run_id, kind);
+            }
             H::Secedes { worker, task, run_id } => self.on_secede(worker, task, run_id),
             H::Asked { worker, transfer, peer, tasks } => {
                 self.on_asked(worker, transfer, peer, &tasks);
@@ -277,10 +306,12 @@ impl Simulation {
         }
     }
 
-    /// Until when the process that takes it in is stopped.
-    fn frozen(&self, happening: &Happening) -> Option<Time> {
-        let slot = self.slot_of[happening.receiver()?.index()];
-        self.machines[slot].frozen_until
+    /// Until when the process that takes it in is stopped, or its way is blocked.
+    fn held_back(&self, happening: &Happening) -> Option<Time> {
+        let machine = |worker: WorkerId| &self.machines[self.slot_of[worker.index()]];
+        let frozen = happening.receiver().and_then(|worker| machine(worker).frozen_until);
+        let apart = happening.passenger().and_then(|worker| machine(worker).apart_until);
+        frozen.max(apart)
     }
 
     /// Whether nothing more can come of it.
@@ -289,7 +320,12 @@ impl Simulation {
             && self.agenda.progress() == 0
             && self.scheduler.is_idle()
             && self.orders_are_done()
-            && self.machines.iter().all(|machine| machine.frozen_until.is_none())
+            && self.machines.iter().all(|machine| {
+                let life = machine.life.as_ref();
+                machine.frozen_until.is_none()
+                    && machine.apart_until.is_none()
+                    && life.is_none_or(|life| life.asked.is_empty())
+            })
     }
 
     fn check(&self, when: When) -> Result<(), Broken> {
@@ -310,28 +346,83 @@ impl Simulation {
         self.machines[slot].life.as_mut().filter(|life| life.worker == worker)
     }
 
+    fn life(&self, worker: WorkerId) -> Option<&Life> {
+        let slot = *self.slot_of.get(worker.index())?;
+        self.machines[slot].life.as_ref().filter(|life| life.worker == worker)
+    }
+
+    /// A frame between a worker and the scheduler is no longer under way.
+    fn arrives(&mut self, worker: WorkerId) {
+        self.touched.push(worker);
+        if let Some(life) = self.life_mut(worker) {
+            life.under_way -= 1;
+        }
+    }
+
+    /// The lives that the present event concerns and that have registered, with their cores.
+    fn touched(&self) -> impl Iterator<Item = (&Machine, &Life, &WorkerState)> {
+        self.touched.iter().filter_map(|worker| {
+            let machine = &self.machines[self.slot_of[worker.index()]];
+            let life = machine.life.as_ref().filter(|life| life.worker == *worker)?;
+            Some((machine, life, life.state.as_ref()?))
+        })
+    }
+
+    /// Whether a worker and the scheduler have told each other everything.
+    fn is_settled(&self, life: &Life) -> bool {
+        life.under_way == 0
+            && !life.disowned
+            && self.connected.contains(&life.worker)
+            && !self.deaf.contains(&life.worker)
+    }
+
+    /// Whether every machine has room for whatever comes.
+    fn is_roomy(&self) -> bool {
+        let most = |machine: &Machine| machine.spec.memory_limit_bytes == 0;
+        self.machines.iter().all(most)
+    }
+
+    /// Whether some machine gives a task what it asks for.
+    fn is_satisfiable(&self, task: TaskId) -> bool {
+        let Some(terms) = self.workload.graph.attributes_of(task) else { return true };
+        let asks = self.workload.asks(task);
+        let open = terms.workers.is_empty() && terms.hosts.is_empty();
+        (0..).zip(&self.machines).any(|(slot, machine): (usize, _)| {
+            let spec = &machine.spec;
+            let named = terms.workers.contains(&slot.to_string())
+                || terms.hosts.contains(&spec.host_name());
+            (open || named || terms.allow_other_workers)
+                && asks.threads <= spec.nthreads
+                && asks.gpu <= spec.gpu
+        })
+    }
+
     /// The lives that go on, by slot.
     fn lives(&self) -> impl Iterator<Item = &Life> {
         self.machines.iter().filter_map(|machine| machine.life.as_ref())
     }
 
-    /// Where everything stands, for a run that is stuck.
+    /// Where everything stands, for a run that is stuck: the first task that has not ended, what each
+    /// worker does about it, and the inputs that it lacks there.
     fn whereabouts(&self) -> String {
         use crate::scheduler::TaskState as S;
-        let mut text = String::from("the job does not end:");
-        for index in 0..self.workload.graph.len() {
-            let task = TaskId::from_index(index);
-            let state = self.scheduler.state_of(task);
-            if matches!(state, S::Waiting | S::Queued | S::NoWorker | S::Processing) {
-                text.push_str("\n  ");
-                text.push_str(&self.scheduler.story(task));
-                for life in self.lives() {
-                    let here = life.state.as_ref().and_then(|core| core.state(task));
-                    if let Some(state) = here {
-                        text.push_str(&format!("\n    worker {}: {state:?}", life.worker.0));
-                    }
-                }
-                break;
+        let stuck = (0..self.workload.graph.len()).map(TaskId::from_index).find(|task| {
+            let state = self.scheduler.state_of(*task);
+            matches!(state, S::Waiting | S::Queued | S::NoWorker | S::Processing)
+        });
+        let Some(task) = stuck else { return "the job does not end".to_owned() };
+        let mut text = format!("the job does not end: {}", self.scheduler.story(task));
+        for life in self.lives() {
+            let Some(core) = life.state.as_ref().filter(|core| core.state(task).is_some()) else {
+                continue;
+            };
+            let inputs = self.workload.graph.inputs.row(task).iter();
+            let lacking = inputs.filter(|input| !life.data.contains_key(input));
+            for task in std::iter::once(&task).chain(lacking) {
+                let told: Vec<String> = core.story(*task).map(|step| step.to_string()).collect();
+                let (number, state) = (life.worker.0, core.state(*task));
+                text.push_str(&format!("\n  {} on worker {number}: {state:?}\n    ", task.0));
+                text.push_str(&told.join("\n    "));
             }
         }
         if !self.orders_are_done() {

@@ -7,6 +7,19 @@ use crate::config::SECOND_NS;
 use crate::rng::Rng;
 use crate::time::Time;
 
+/// What a payload passes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Path {
+    /// Memory of one NUMA node.
+    SameNode,
+    /// Memory of one host.
+    SameHost,
+    /// The network between hosts.
+    Fabric,
+    /// A disk.
+    Disk,
+}
+
 /// Speeds of the network.
 #[derive(Clone, Debug)]
 pub struct Network {
@@ -18,6 +31,8 @@ pub struct Network {
     pub bandwidth: u64,
     /// Bytes a second between two workers of one machine.
     pub bandwidth_within: u64,
+    /// Bytes a second from a disk.
+    pub bandwidth_disk: u64,
     /// A request that nobody answered for this long has failed.
     pub timeout_ns: u64,
 }
@@ -30,9 +45,14 @@ impl Network {
         self.latency_ns + jitter * slow
     }
 
-    /// Time of a payload.
-    pub(super) fn transfer_ns(&self, nbytes: u64, within: bool) -> u64 {
-        let bandwidth = if within { self.bandwidth_within } else { self.bandwidth };
+    /// Time of a payload. Memory of another NUMA node is half as fast.
+    pub(super) fn transfer_ns(&self, nbytes: u64, path: Path) -> u64 {
+        let bandwidth = match path {
+            Path::SameNode => self.bandwidth_within,
+            Path::SameHost => self.bandwidth_within / 2,
+            Path::Fabric => self.bandwidth,
+            Path::Disk => self.bandwidth_disk,
+        };
         let ns = u128::from(nbytes) * u128::from(SECOND_NS) / u128::from(bandwidth.max(1));
         u64::try_from(ns).unwrap_or(u64::MAX)
     }

@@ -46,6 +46,7 @@ impl Simulation {
         let now = self.now;
         let Some(life) = self.life_mut(worker) else { return };
         let at = life.upward.arrival(now, delay);
+        life.under_way += 1;
         let happening = if vitals {
             Happening::Vitals { worker, frame }
         } else {
@@ -57,14 +58,13 @@ impl Simulation {
     /// A frame of the scheduler arrives: all its messages are one batch.
     pub(super) fn on_frame_down(&mut self, worker: WorkerId, frame: &[u8]) {
         let slot = self.slot_of[worker.index()];
-        let host = format!("boot{}", self.machines[slot].spec.host);
         let mut events = Vec::new();
         for message in read_frame::<ToWorker>(frame) {
             if let ToWorker::Registered { worker, heartbeat_ns } = message {
                 self.on_registered(worker, heartbeat_ns);
             } else if Self::ends_worker(&message) {
                 return self.end(worker, false);
-            } else if let Some(event) = wire::worker_event(message, &host) {
+            } else if let Some(event) = wire::worker_event(message, &self.machines[slot].boot_id) {
                 events.push(event);
             }
         }
@@ -86,6 +86,7 @@ impl Simulation {
     /// Events of a worker core and all that follows at once.
     pub(super) fn work(&mut self, worker: WorkerId, mut events: Vec<WorkerEvent>) {
         let slot = self.slot_of[worker.index()];
+        self.touched.push(worker);
         let mut out = std::mem::take(&mut self.machines[slot].out);
         let mut up = Vec::new();
         while !events.is_empty() {
@@ -103,6 +104,9 @@ impl Simulation {
             }
         }
         self.machines[slot].out = out;
+        if self.config.validate {
+            self.cover_worker(worker);
+        }
         self.send_up(worker, &up);
     }
 
@@ -115,8 +119,9 @@ impl Simulation {
     ) {
         use WorkerInstruction as I;
         match instruction {
-            I::Execute { task, run_id, attempt, inputs, .. } => {
-                if let Some(event) = self.execute(worker, (task, run_id), attempt, &inputs) {
+            I::Execute { task, run_id, attempt, inputs, timeout_ns, .. } => {
+                let terms = (attempt, timeout_ns);
+                if let Some(event) = self.execute(worker, (task, run_id), terms, &inputs) {
                     events.push(event);
                 }
             }
@@ -132,6 +137,7 @@ impl Simulation {
                 let place = life.offered.iter().position(|(offered, _)| *offered == task);
                 let place = place.expect("the core keeps only what its event announced");
                 let (_, value) = life.offered.swap_remove(place);
+                life.bytes += nbytes;
                 life.data.insert(task, value);
             }
             I::Drop { task } => {
@@ -140,6 +146,7 @@ impl Simulation {
                 let slot = self.slot_of[worker.index()];
                 self.machines[slot].bytes -= nbytes;
                 if let Some(life) = self.life_mut(worker) {
+                    life.bytes -= nbytes;
                     life.data.remove(&task);
                 }
             }
@@ -149,8 +156,14 @@ impl Simulation {
                 }
                 self.agenda.at(at.max(self.now), Happening::WorkerTimer { worker, at });
             }
-            // The code of a pretend task cannot be stopped, as a kernel cannot.
-            I::Cancel { .. } => {}
+            I::Cancel { task, run_id } => {
+                if self.workload.behaviours[task.index()].stops {
+                    let patience = self.network.latency_ns * (1 + self.rng.below(60));
+                    let at = self.now.after_ns(patience);
+                    let kind = "Stopped";
+                    self.agenda.at(at, Happening::RunStops { worker, task, run_id, kind });
+                }
+            }
             message => up.extend(wire::message_of(message)),
         }
     }
@@ -160,11 +173,14 @@ impl Simulation {
         &mut self,
         worker: WorkerId,
         (task, run_id): (TaskId, RunId),
-        attempt: u32,
+        (attempt, timeout_ns): (u32, u64),
         inputs: &[TaskId],
     ) -> Option<WorkerEvent> {
         self.trace.executed += 1;
         self.executions[task.index()] += 1;
+        if !self.begun.insert(run_id) {
+            self.doubled = Some((task, run_id));
+        }
         let behaviour = self.workload.behaviours[task.index()];
         let slot = self.slot_of[worker.index()];
         let speed = u64::from(self.machines[slot].spec.speed.max(1));
@@ -176,10 +192,18 @@ impl Simulation {
             return Some(failure((task, run_id), now, "InternalError", "an input went away"));
         };
         let value = Workload::value(task, values.into_iter());
-        life.running.insert((task, run_id), Running { attempt, started: now, value });
-        let needed = behaviour.duration_ns.saturating_mul(100) / speed;
+        let running = Running { attempt, started: now, value, seceded: false };
+        life.running.insert((task, run_id), running);
+        let mut needed = behaviour.duration_ns.saturating_mul(100) / speed;
+        if self.rng.below(100) < u64::from(behaviour.straggles) {
+            needed = needed.saturating_mul(10 + self.rng.below(50));
+        }
+        if timeout_ns > 0 && timeout_ns < needed {
+            let (at, kind) = (now.after_ns(timeout_ns), "TimeoutError");
+            self.agenda.at(at, Happening::RunStops { worker, task, run_id, kind });
+        }
         if behaviour.secedes {
-            let at = now.after_ns(needed / 2);
+            let at = now.after_ns(needed / (1 + self.rng.below(8)));
             self.agenda.at(at, Happening::Secedes { worker, task, run_id });
         }
         self.agenda.at(now.after_ns(needed), Happening::RunEnds { worker, task, run_id });
@@ -191,6 +215,8 @@ impl Simulation {
         let Behaviour { nbytes, errs, kills, reschedules, .. } =
             self.workload.behaviours[task.index()];
         let (now, rescheduled) = (self.now, self.rescheduled[task.index()]);
+        let slot = self.slot_of[worker.index()];
+        let (full, room) = (self.machines[slot].full, self.machines[slot].spec.room_bytes());
         let Some(life) = self.life_mut(worker) else { return };
         let Some(running) = life.running.get(&(task, run_id)).copied() else { return };
         if running.attempt < kills {
@@ -202,6 +228,8 @@ impl Simulation {
         } else if rescheduled < reschedules {
             self.rescheduled[task.index()] += 1;
             WorkerEvent::Reschedule { task, run_id }
+        } else if full || life.bytes.saturating_add(nbytes) > room {
+            failure((task, run_id), now, "MemoryError", "no room for the result")
         } else {
             life.offered.push((task, running.value));
             WorkerEvent::ExecuteSuccess {
@@ -217,11 +245,27 @@ impl Simulation {
         self.work(worker, vec![event]);
     }
 
+    /// The code of a task was stopped before its end.
+    pub(super) fn on_run_stop(
+        &mut self,
+        worker: WorkerId,
+        task: TaskId,
+        run_id: RunId,
+        kind: &'static str,
+    ) {
+        let now = self.now;
+        let Some(life) = self.life_mut(worker) else { return };
+        if life.running.remove(&(task, run_id)).is_some() {
+            self.work(worker, vec![failure((task, run_id), now, kind, "stopped")]);
+        }
+    }
+
     /// The code of a task leaves the pool.
     pub(super) fn on_secede(&mut self, worker: WorkerId, task: TaskId, run_id: RunId) {
         let now = self.now;
         let Some(life) = self.life_mut(worker) else { return };
-        let Some(running) = life.running.get(&(task, run_id)) else { return };
+        let Some(running) = life.running.get_mut(&(task, run_id)) else { return };
+        running.seceded = true;
         let compute_duration_ns = now.since(running.started);
         self.work(worker, vec![WorkerEvent::Secede { task, run_id, compute_duration_ns }]);
     }

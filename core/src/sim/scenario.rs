@@ -1,11 +1,11 @@
 //! What is simulated: machines, network, work, faults and numbers, all drawn from one seed, or put
 //! together by hand.
 
-use super::faults::{FaultPlan, KINDS};
+use super::faults::{Extent, FaultPlan, KINDS};
 use super::machine::MachineSpec;
-use super::network::Network;
+use super::network::{Network, Path};
 use super::orders::{self, Order};
-use super::workload::Workload;
+use super::workload::{Behaviour, Workload};
 use crate::config::{Config, MILLISECOND_NS, SECOND_NS};
 use crate::rng::Rng;
 use crate::time::Time;
@@ -46,42 +46,67 @@ impl Scenario {
         let network = network(&mut rng);
         let mut config = config(&mut rng);
         orders::tune(seed, &mut config);
-        let threads = machines.iter().map(|machine| machine.nthreads).max().unwrap_or(1);
-        let kinds = if wild { rng.next_u64() as u16 & rng.next_u64() as u16 } else { 0 };
+        let anchored = wild && rng.below(2) == 0;
+        let kinds = if wild { kinds(&mut rng) } else { 0 };
         let mut faults = Rng::new(rng.next_u64());
-        let workload = Workload::draw(&mut rng, threads, wild, without);
-        let span_ns = span_ns(&workload, &machines, &network);
-        let size = (machines.len(), workload.graph.len().max(1));
-        let kinds = kinds & ((1 << KINDS.len()) - 1);
-        let plan = FaultPlan::draw(&mut faults, kinds, span_ns, size, config.worker_ttl_ns);
-        let orders = orders::draw(seed, span_ns, size);
+        let workload = Workload::draw(&mut rng, &machines, (wild, anchored), without);
+        // Where clients keep changing their minds, the work goes on as long as they do.
+        let times = if anchored { 1 + rng.below(6) } else { 1 };
+        let span_ns = span_ns(&workload, &machines, &network) * times;
+        let bounds = Extent {
+            span_ns,
+            slots: machines.len(),
+            tasks: workload.graph.len().max(1),
+            ttl_ns: config.worker_ttl_ns,
+            restless: anchored,
+        };
+        let plan = FaultPlan::draw(&mut faults, kinds, &bounds);
+        let orders = orders::draw(seed, span_ns, (machines.len(), workload.graph.len().max(1)));
         Self { seed, config, network, machines, workload, plan, orders }
     }
 }
 
+/// Kinds of faults of a run: each kind is off in some runs, alone in others.
+fn kinds(rng: &mut Rng) -> u16 {
+    let all = (1 << KINDS.len()) - 1;
+    match rng.below(4) {
+        0 => 0,
+        1 => 1 << rng.below(KINDS.len() as u64),
+        2 => rng.next_u64() as u16 & rng.next_u64() as u16 & all,
+        // Restless clients, and whatever else.
+        _ => (rng.next_u64() as u16 | 0b111 << 10) & all,
+    }
+}
+
 fn machines(rng: &mut Rng) -> Vec<MachineSpec> {
-    let count = 1 + rng.below(7);
+    let count = 1 + rng.below(9);
     let hosts = 1 + rng.below(count);
+    let nodes = 1 + rng.below(2);
     let equal = rng.below(2) == 0;
+    let small = rng.below(8) == 0;
     let threads = 1 + rng.below(4) as u32;
     (0..count)
         .map(|slot| MachineSpec {
             host: (slot % hosts) as u32,
+            numa: (slot / hosts % nodes) as u32,
             nthreads: if equal { threads } else { 1 + rng.below(u64::from(threads)) as u32 },
             speed: if equal { 100 } else { 50 + rng.below(150) as u32 },
-            memory_limit_bytes: if rng.below(3) == 0 { 1 << 30 } else { 0 },
+            memory_limit_bytes: if small || rng.below(3) == 0 { 1 << 28 } else { 0 },
+            disk_bytes: if small { 1 << 27 } else { 0 },
             gpu: if slot == 0 || rng.below(2) == 0 { 1_000_000 } else { 0 },
         })
         .collect()
 }
 
 fn network(rng: &mut Rng) -> Network {
-    let latency_ns = 1_000 << rng.below(10);
+    let latency_ns = 1_000 << rng.below(12);
+    let slowest = [1_000_000, 10_000_000][rng.below(2) as usize];
     Network {
         latency_ns,
         jitter_ns: latency_ns * rng.below(20),
-        bandwidth: 10_000_000 << rng.below(10),
+        bandwidth: slowest << rng.below(8),
         bandwidth_within: 1 << 33,
+        bandwidth_disk: 1 << 30,
         timeout_ns: 30 * SECOND_NS,
     }
 }
@@ -90,10 +115,10 @@ fn config(rng: &mut Rng) -> Config {
     Config {
         validate: true,
         worker_saturation: if rng.below(4) == 0 { f64::INFINITY } else { 1.1 },
-        allowed_failures: if rng.below(2) == 0 { 3 } else { 1000 },
+        allowed_failures: [0, 1, 3, 1000, 1000, 1000, 1000, 1000][rng.below(8) as usize],
         worker_ttl_ns: SECOND_NS,
         default_retries: rng.below(3) as u32,
-        max_reschedules: 10,
+        max_reschedules: [1, 10][rng.below(2) as usize],
         no_workers_timeout_ns: if rng.below(2) == 0 { 60 * SECOND_NS } else { 600 * SECOND_NS },
         transfer_message_bytes_limit: 1_000_000 << rng.below(6),
         transfer_incoming_count_limit: 1 + rng.below(8) as u32,
@@ -103,10 +128,15 @@ fn config(rng: &mut Rng) -> Config {
     }
 }
 
-/// About how long the work takes.
+/// About how long the work takes: code, transfers of half of what is read, messages.
 fn span_ns(workload: &Workload, machines: &[MachineSpec], network: &Network) -> u64 {
-    let total: u64 = workload.behaviours.iter().map(|behaviour| behaviour.duration_ns).sum();
+    // A straggler takes some 35 times as long.
+    let time = |it: &Behaviour| it.duration_ns + it.duration_ns / 3 * u64::from(it.straggles);
+    let total: u64 = workload.behaviours.iter().map(time).sum();
     let threads: u64 = machines.iter().map(|machine| u64::from(machine.nthreads)).sum();
+    let read = workload.graph.inputs.values.iter();
+    let read: u64 = read.map(|input| workload.behaviours[input.index()].nbytes / 2).sum();
+    let transfers = network.transfer_ns(read, Path::Fabric) / machines.len() as u64;
     let messages = workload.graph.len() as u64 * network.latency_ns;
-    MILLISECOND_NS + total / threads.max(1) + messages
+    MILLISECOND_NS + total / threads.max(1) + transfers.min(100 * SECOND_NS) + messages
 }

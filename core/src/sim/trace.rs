@@ -1,5 +1,6 @@
 //! What is written down of a run: a hash of all that was said, and counts.
 
+use super::coverage::Coverage;
 use crate::rng::mix;
 use crate::time::Time;
 
@@ -20,6 +21,10 @@ pub struct Trace {
     pub stolen: u64,
     /// Worker processes that ended too early.
     pub deaths: u64,
+    /// Edges of both machines that were taken.
+    pub coverage: Coverage,
+    /// Sendings of a task after a run of it had begun.
+    pub recomputed: u64,
     /// Workers that left on purpose.
     pub retired: u64,
     /// Most bytes of results on all workers together.

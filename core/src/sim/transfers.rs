@@ -4,6 +4,7 @@
 
 use super::Simulation;
 use super::agenda::{Answer, Happening};
+use super::network::Path;
 use crate::ids::{TaskId, TransferId, WorkerId};
 use crate::messages::TaskError;
 use crate::worker::WorkerEvent;
@@ -21,7 +22,7 @@ impl Simulation {
         let now = self.now;
         let delay = self.network.delay_ns(&mut self.rng);
         let Some(life) = self.life_mut(worker) else { return };
-        life.asked.insert(transfer, now);
+        life.asked.insert(transfer, peer);
         let tasks = tasks.iter().map(|(task, _)| *task).collect();
         let at = now.after_ns(delay);
         if self.is_cut(worker, peer) {
@@ -29,7 +30,9 @@ impl Simulation {
             self.agenda.at(at, Happening::Answered { worker, transfer, peer, answer });
             return;
         }
-        self.agenda.at(at, Happening::Asked { worker, transfer, peer, tasks });
+        if !self.is_apart(worker, peer) {
+            self.agenda.at(at, Happening::Asked { worker, transfer, peer, tasks });
+        }
         let at = now.after_ns(self.network.timeout_ns);
         self.agenda.at(at, Happening::Unanswered { worker, transfer });
     }
@@ -44,7 +47,8 @@ impl Simulation {
     ) {
         let limit = self.config.transfer_outgoing_count_limit;
         let delay = self.network.delay_ns(&mut self.rng);
-        let within = self.share_host(worker, peer);
+        let path = self.path(worker, peer);
+        let limit_bytes = self.machines[self.slot_of[peer.index()]].spec.memory_limit_bytes;
         let (answer, nbytes) = match self.life_mut(peer) {
             None => (Answer::Broken, 0),
             Some(life) if life.serving >= limit => (Answer::Busy, 0),
@@ -57,9 +61,15 @@ impl Simulation {
                 (Answer::Values(values), nbytes)
             }
         };
-        let took_ns = self.network.transfer_ns(nbytes, within);
+        let mut took_ns = self.network.transfer_ns(nbytes, path);
+        if limit_bytes > 0 && self.life_mut(peer).is_some_and(|life| life.bytes > limit_bytes) {
+            took_ns += self.network.transfer_ns(nbytes, Path::Disk);
+        }
+        if matches!(answer, Answer::Values(_)) {
+            self.answering.insert((worker, transfer));
+        }
         let at = match &mut self.links {
-            Some(links) if !within && nbytes > 0 => {
+            Some(links) if path == Path::Fabric && nbytes > 0 => {
                 let host = |worker: WorkerId| self.machines[self.slot_of[worker.index()]].spec.host;
                 links.arrival(host(peer), host(worker), self.now, took_ns).after_ns(delay)
             }
@@ -84,6 +94,7 @@ impl Simulation {
     ) {
         let tasks = self.requests.remove(&(worker, transfer)).unwrap_or_default();
         let served = matches!(answer, Answer::Values(_));
+        self.answering.remove(&(worker, transfer));
         let alive = match self.life_mut(peer) {
             Some(life) => {
                 life.serving -= u32::from(served);
@@ -92,12 +103,25 @@ impl Simulation {
             None => false,
         };
         let slot = self.slot_of[worker.index()];
-        let full = self.machines[slot].full;
+        let (full, room) = (self.machines[slot].full, self.machines[slot].spec.room_bytes());
+        let apart = self.is_apart(worker, peer);
         let corrupt = self.machines[self.slot_of[peer.index()]].corrupt;
+        if apart && served {
+            // It does not arrive; the patience of the one who asked ends.
+            return;
+        }
+        let nbytes: u64 = match &answer {
+            Answer::Values(values) => {
+                let sizes = values.iter().map(|(task, _)| task.index());
+                sizes.map(|task| self.workload.behaviours[task].nbytes).sum()
+            }
+            Answer::Busy | Answer::Broken => 0,
+        };
         let Some(life) = self.life_mut(worker) else { return };
         if life.asked.remove(&transfer).is_none() {
             return;
         }
+        let full = full || life.bytes.saturating_add(nbytes) > room;
         let event = match answer {
             // It died while it was sending.
             Answer::Values(_) if !alive => WorkerEvent::GatherDepNetworkFailure { transfer },
@@ -132,21 +156,42 @@ impl Simulation {
         self.work(worker, vec![event]);
     }
 
-    /// A request was not answered in time.
+    /// Nothing came for too long; a payload that is on its way is not nothing.
     pub(super) fn on_unanswered(&mut self, worker: WorkerId, transfer: TransferId) {
+        let Some(life) = self.life_mut(worker) else { return };
+        let Some(peer) = life.asked.get(&transfer).copied() else { return };
+        let silent = self.machines[self.slot_of[peer.index()]].frozen_until.is_some();
+        let comes = self.answering.contains(&(worker, transfer)) && !silent;
+        if comes && !self.is_apart(worker, peer) && self.life_mut(peer).is_some() {
+            let at = self.now.after_ns(self.network.timeout_ns);
+            self.agenda.at(at, Happening::Unanswered { worker, transfer });
+            return;
+        }
         let Some(life) = self.life_mut(worker) else { return };
         if life.asked.remove(&transfer).is_some() {
             self.work(worker, vec![WorkerEvent::GatherDepNetworkFailure { transfer }]);
         }
     }
 
-    fn share_host(&self, worker: WorkerId, peer: WorkerId) -> bool {
-        let host = |worker: WorkerId| self.machines[self.slot_of[worker.index()]].spec.host;
-        host(worker) == host(peer)
+    fn path(&self, worker: WorkerId, peer: WorkerId) -> Path {
+        let spec = |worker: WorkerId| &self.machines[self.slot_of[worker.index()]].spec;
+        let (a, b) = (spec(worker), spec(peer));
+        match (a.host == b.host, a.numa == b.numa) {
+            (true, true) => Path::SameNode,
+            (true, false) => Path::SameHost,
+            (false, _) => Path::Fabric,
+        }
     }
 
     fn is_cut(&self, worker: WorkerId, peer: WorkerId) -> bool {
         let (a, b) = (self.slot_of[worker.index()], self.slot_of[peer.index()]);
         self.cuts.contains(&(a.min(b), a.max(b)))
+    }
+
+    /// A partition lies between the two.
+    fn is_apart(&self, worker: WorkerId, peer: WorkerId) -> bool {
+        let machine = |worker: WorkerId| &self.machines[self.slot_of[worker.index()]];
+        let (a, b) = (machine(worker), machine(peer));
+        a.spec.host != b.spec.host && (a.apart_until.is_some() || b.apart_until.is_some())
     }
 }

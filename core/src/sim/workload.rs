@@ -3,6 +3,8 @@
 //! The value of a task is a hash of its number and its inputs' values, so every run of it, anywhere,
 //! must give the value of a serial run.
 
+use super::machine::MachineSpec;
+use super::shapes;
 use crate::config::MILLISECOND_NS;
 use crate::graph::{Attributes, Csr, Graph, Keys, Outputs, RunSpec, static_order};
 use crate::ids::{SpecId, TaskId};
@@ -24,6 +26,10 @@ pub struct Behaviour {
     pub reschedules: u32,
     /// It leaves the pool after half its time.
     pub secedes: bool,
+    /// It can be stopped, as a program can and a kernel cannot.
+    pub stops: bool,
+    /// So many of a hundred runs take much longer than the others.
+    pub straggles: u32,
 }
 
 /// A graph with behaviour.
@@ -39,6 +45,15 @@ pub struct Workload {
     pub wanted: Vec<TaskId>,
     /// What must run once.
     pub run_once: Vec<TaskId>,
+}
+
+/// What a task takes while it runs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Asks {
+    /// Slots.
+    pub(super) threads: u32,
+    /// Millionths of the resource `GPU`.
+    pub(super) gpu: u64,
 }
 
 /// One task of a graph under construction.
@@ -92,13 +107,39 @@ impl Workload {
         }
     }
 
-    /// A random workload for machines with `threads` threads at most, without the tasks that
-    /// `without` names and all that depends on them.
+    /// A random workload for some machines, without the tasks that `without` names and all that
+    /// depends on them.
     #[must_use]
-    pub(super) fn draw(rng: &mut Rng, threads: u32, wild: bool, without: &[u32]) -> Self {
-        let drafts = draw(rng, threads, wild);
+    pub(super) fn draw(
+        rng: &mut Rng,
+        machines: &[MachineSpec],
+        (wild, anchored): (bool, bool),
+        without: &[u32],
+    ) -> Self {
+        let drafts = draw(rng, machines, wild, anchored);
         let run_once = rng.below(4) == 0;
         Self::build(&drafts, run_once, without)
+    }
+
+    /// What a task takes while it runs.
+    pub(super) fn asks(&self, task: TaskId) -> Asks {
+        let attributes = self.graph.attributes_of(task);
+        let gpu = |(name, amount): &(String, u64)| (name == "GPU").then_some(*amount);
+        Asks {
+            threads: attributes.and_then(|it| it.threads).unwrap_or(1),
+            gpu: attributes.and_then(|it| it.resources.iter().find_map(gpu)).unwrap_or(0),
+        }
+    }
+
+    /// Whether some task ends its worker.
+    pub(super) fn kills(&self) -> bool {
+        self.behaviours.iter().any(|behaviour| behaviour.kills > 0)
+    }
+
+    /// Whether a task may take longer than it is allowed to.
+    pub(super) fn times_out(&self, task: usize) -> bool {
+        let attributes = self.graph.attributes_of(TaskId::from_index(task));
+        attributes.is_some_and(|attributes| attributes.timeout_ns.is_some())
     }
 
     fn build(drafts: &[Draft], run_once: bool, without: &[u32]) -> Self {
@@ -154,57 +195,122 @@ impl Workload {
     }
 }
 
-/// Tasks of a random shape: a mesh, a reduction, chains, many roots, a shuffle.
-fn draw(rng: &mut Rng, threads: u32, wild: bool) -> Vec<Draft> {
-    let most = [8, 30, 120][rng.below(3) as usize];
+/// Tasks of a random shape. `wild` ones fail, kill, run long, ask for things.
+fn draw(rng: &mut Rng, machines: &[MachineSpec], wild: bool, anchored: bool) -> Vec<Draft> {
+    let most = [40, 80, 160, 320][rng.below(4) as usize];
     let count = 2 + rng.below(most) as usize;
-    let shape = rng.below(5);
-    let width = 1 + rng.below(9) as usize;
-    let slow = rng.below(4);
-    let mut drafts: Vec<Draft> = Vec::with_capacity(count);
-    for index in 0..count {
-        let inputs = match shape {
-            0 if index > 0 && rng.below(3) > 0 => {
-                (0..=rng.below(3)).map(|_| rng.below(index as u64) as usize).collect()
-            }
-            1 if index >= count / 2 => {
-                let first = (index - count / 2) * 2;
-                vec![first, (first + 1).min(index - 1)]
-            }
-            2 if index >= width => vec![index - width],
-            3 if index + 1 == count => (0..index).collect(),
-            4 if index >= width => {
-                let start = (index / width - 1) * width;
-                (start..(start + width).min(index)).collect()
-            }
-            _ => Vec::new(),
-        };
-        let group = ["load", "map", "sum"][rng.below(3) as usize];
+    let nodes = shapes::draw(rng, count);
+    // Where every task is told its worker, everything moves.
+    let pinned = rng.below(3) == 0;
+    let asking = if wild { 2 + rng.below(12) } else { 0 };
+    let mut temper = Temper::draw(rng, wild);
+    if anchored {
+        // Runs and transfers that last, so that much changes while they go on.
+        (temper.slow, temper.size_bits, temper.straggles) = (2, 24, 30);
+    }
+    let last = nodes.len() - 1;
+    let mut is_read = vec![false; nodes.len()];
+    for node in &nodes {
+        for input in &node.inputs {
+            is_read[*input] = true;
+        }
+    }
+    let mut drafts = Vec::with_capacity(nodes.len());
+    for (index, node) in nodes.into_iter().enumerate() {
+        let mut attributes =
+            (asking > 0 && rng.below(asking) == 0).then(|| attributes(rng, machines, &temper));
+        if pinned && rng.below(2) == 0 {
+            let slot = rng.below(machines.len() as u64);
+            let pin = attributes.get_or_insert_default();
+            pin.workers = vec![slot.to_string()];
+            pin.allow_other_workers |= rng.below(2) == 0;
+        }
+        let behaviour = temper.behaviour(rng);
+        if behaviour.errs > 0 && rng.below(10) > 0 {
+            // Mostly enough: what errs for good takes all that depends on it away.
+            attributes.get_or_insert_default().retries = Some(behaviour.errs);
+        }
         drafts.push(Draft {
-            key: format!("{group}-{index}"),
-            inputs,
-            attributes: (wild && rng.below(8) == 0).then(|| attributes(rng, threads)),
-            behaviour: behaviour(rng, wild, slow),
-            wanted: rng.below(5) == 0,
+            key: format!("{}-{index}", node.group),
+            inputs: node.inputs,
+            attributes,
+            behaviour,
+            wanted: !anchored && (!is_read[index] || index == last || rng.below(6) == 0),
         });
+    }
+    if anchored {
+        anchor(&mut drafts);
     }
     drafts
 }
 
-fn behaviour(rng: &mut Rng, wild: bool, slow: u64) -> Behaviour {
-    let duration_ns = match slow {
-        0 => 1_000,
-        1 => 1 + rng.below(MILLISECOND_NS),
-        _ => 1 + skewed(rng, 28),
-    };
-    let odd = |rng: &mut Rng, of: u64| wild && rng.below(of) == 0;
-    Behaviour {
-        duration_ns,
-        nbytes: skewed(rng, 26),
-        errs: if odd(rng, 20) { 1 + rng.below(3) as u32 } else { 0 },
-        kills: if odd(rng, 40) { 1 + rng.below(2) as u32 } else { 0 },
-        reschedules: if odd(rng, 20) { 1 + rng.below(3) as u32 } else { 0 },
-        secedes: odd(rng, 15),
+/// Adds a reader of everything that fails for want of an input that always does. It keeps every task
+/// known while nobody needs it, so that clients can want it and let it go at any time.
+fn anchor(drafts: &mut Vec<Draft>) {
+    let fails = Behaviour { duration_ns: 1_000, errs: u32::MAX, ..Behaviour::default() };
+    let stubborn = Attributes { retries: Some(0), ..Attributes::default() };
+    let readers = (0..=drafts.len()).collect();
+    drafts.push(Draft {
+        key: "fails-0".to_owned(),
+        inputs: Vec::new(),
+        attributes: Some(stubborn),
+        behaviour: fails,
+        wanted: false,
+    });
+    drafts.push(Draft {
+        key: "anchor-0".to_owned(),
+        inputs: readers,
+        attributes: None,
+        behaviour: Behaviour::default(),
+        wanted: true,
+    });
+}
+
+/// What the tasks of one workload have in common.
+struct Temper {
+    wild: bool,
+    /// How durations are drawn.
+    slow: u64,
+    /// Bits of the largest usual result.
+    size_bits: u64,
+    /// One task of so many fails, kills and so on.
+    odd: u64,
+    straggles: u32,
+}
+
+impl Temper {
+    fn draw(rng: &mut Rng, wild: bool) -> Self {
+        Self {
+            wild,
+            slow: rng.below(5),
+            size_bits: [12, 20, 26][rng.below(3) as usize],
+            odd: 8 << rng.below(5),
+            straggles: if wild { [0, 5, 30, 30][rng.below(4) as usize] } else { 0 },
+        }
+    }
+
+    fn behaviour(&self, rng: &mut Rng) -> Behaviour {
+        let duration_ns = match self.slow {
+            0 => 1_000,
+            1 => 1 + rng.below(MILLISECOND_NS),
+            2 => 5 * MILLISECOND_NS + rng.below(20 * MILLISECOND_NS),
+            _ => 1 + skewed(rng, 28),
+        };
+        let long = if self.wild && rng.below(30) == 0 { 1 + rng.below(500) } else { 1 };
+        let large = self.wild && rng.below(40) == 0;
+        let mut odd = |times: u64| self.wild && rng.below(self.odd * times) == 0;
+        let (errs, kills, gives_back) = (odd(2), odd(4), odd(3));
+        let (secedes, stops) = (odd(1), odd(1));
+        Behaviour {
+            duration_ns: duration_ns * long,
+            nbytes: if large { skewed(rng, 30) } else { skewed(rng, self.size_bits) },
+            errs: if errs { 1 + rng.below(6) as u32 } else { 0 },
+            kills: if kills { 1 + rng.below(2) as u32 } else { 0 },
+            reschedules: if gives_back { 1 + rng.below(3) as u32 } else { 0 },
+            secedes,
+            stops,
+            straggles: self.straggles,
+        }
     }
 }
 
@@ -214,16 +320,23 @@ fn skewed(rng: &mut Rng, bits: u64) -> u64 {
     rng.below(most)
 }
 
-fn attributes(rng: &mut Rng, threads: u32) -> Attributes {
-    let workers = if rng.below(3) == 0 { vec![rng.below(4).to_string()] } else { Vec::new() };
-    let gpu = (rng.below(3) == 0).then(|| ("GPU".to_owned(), 500_000 * (1 + rng.below(2))));
+fn attributes(rng: &mut Rng, machines: &[MachineSpec], temper: &Temper) -> Attributes {
+    let threads = machines.iter().map(|machine| machine.nthreads).max().unwrap_or(1);
+    let slot = rng.below(machines.len() as u64) as usize;
+    let mut chance = |of: u64| rng.below(of) == 0;
+    let (named, hosted, gpu, wide) = (chance(3), chance(5), chance(3), chance(2));
+    let (memory, timed, ends, open) = (chance(4), chance(4), chance(40), chance(2));
+    let gpu = gpu.then(|| ("GPU".to_owned(), 500_000 * (1 + rng.below(2))));
     Attributes {
         priority: Some(rng.below(3) as i32 - 1),
-        retries: Some(rng.below(4) as u32),
-        threads: Some(1 + rng.below(u64::from(threads)) as u32),
-        allow_other_workers: rng.below(2) == 0,
-        workers,
+        retries: Some(1 + rng.below(4) as u32),
+        threads: wide.then(|| 1 + rng.below(u64::from(threads)) as u32),
+        allow_other_workers: open,
+        workers: if named { vec![slot.to_string()] } else { Vec::new() },
+        hosts: if hosted { vec![machines[slot].host_name()] } else { Vec::new() },
         resources: gpu.into_iter().collect(),
-        ..Attributes::default()
+        memory_bytes: memory.then(|| skewed(rng, 29)),
+        time_ns: timed.then(|| 1 + skewed(rng, 30)),
+        timeout_ns: ends.then(|| MILLISECOND_NS + temper.odd * MILLISECOND_NS),
     }
 }

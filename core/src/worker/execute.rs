@@ -153,10 +153,11 @@ impl WorkerState {
         }
     }
 
-    /// The run's end is of no use: a wanted computation starts over, a wanted copy is fetched.
+    /// The run's end is of no use: a wanted computation starts over, a wanted copy is fetched. What
+    /// left the pool goes back to the scheduler, which would count it as outside the pool for ever.
     fn run_anew(&mut self, slot: Slot) {
         let finish = match self.tasks[slot].state {
-            State::Executing | State::LongRunning => State::Waiting,
+            State::Executing => State::Waiting,
             _ => State::Rescheduled,
         };
         self.recommend(slot, finish);

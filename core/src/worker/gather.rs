@@ -18,8 +18,9 @@ use std::collections::BinaryHeap;
 /// may be chance, two a restart, the third is a fact.
 const FAILURES_OF_A_BAD_REPLICA: u32 = 3;
 
-/// Failures further apart than this do not add up.
-const SUSPICION_NS: u64 = 60 * SECOND_NS;
+/// Failures further apart than this do not add up. A peer that swallows requests costs half a minute
+/// each time, and others are asked in between.
+const SUSPICION_NS: u64 = 600 * SECOND_NS;
 
 /// A transfer under way.
 #[derive(Debug)]

@@ -248,6 +248,16 @@ impl WorkerState {
         self.state(task) == Some(State::Memory)
     }
 
+    /// Tasks that the worker knows, in no order that means anything.
+    pub fn tasks(&self) -> impl Iterator<Item = TaskId> + '_ {
+        self.tasks.slots().map(|slot| self.tasks[slot].task)
+    }
+
+    /// Peers from which something is wanted that is not asked for yet.
+    pub fn wanted_from(&self) -> impl Iterator<Item = WorkerId> + '_ {
+        self.peers.needy().map(|at| self.peers.at(at).worker)
+    }
+
     /// Name of a task, if a compute-task brought it.
     #[must_use]
     pub fn key_of(&self, task: TaskId) -> Option<&str> {

@@ -267,6 +267,10 @@ impl WorkerState {
     /// No slot and no peer is left idle while there is work for it.
     fn validate_progress(&self) -> Result<(), String> {
         ensure!(self.used_threads <= self.options.nthreads, "more slots in use than there are");
+        ensure!(
+            self.next_deadline().is_none_or(|at| self.timer.is_some_and(|timer| timer <= at)),
+            "a deadline without a timer"
+        );
         if !self.running {
             return Ok(());
         }
@@ -283,11 +287,6 @@ impl WorkerState {
         let unasked = self.peers.needy().any(|at| self.may_ask(at));
         let held_back = self.is_throttled() || self.incoming_bytes > 0;
         ensure!(!unasked || held_back, "a peer that could be asked is not");
-        let timed = [self.peers.next_retry(), self.find_missing_at].into_iter().flatten().min();
-        ensure!(
-            timed.is_none_or(|at| self.timer.is_some_and(|timer| timer <= at)),
-            "a deadline without a timer"
-        );
         Ok(())
     }
 }

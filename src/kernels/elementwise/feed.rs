@@ -90,6 +90,16 @@ impl<'a> Feed<'a> {
         }
     }
 
+    /// All elements are alike, whatever the block.
+    pub(super) fn is_repeated(&self) -> bool {
+        matches!(self.kind, Kind::Repeated { .. })
+    }
+
+    /// Blocks are the input's own memory.
+    pub(super) fn is_direct(&self) -> bool {
+        matches!(self.kind, Kind::Direct { .. })
+    }
+
     /// The block.
     pub(super) fn bytes(&self) -> &[u8] {
         match &self.kind {

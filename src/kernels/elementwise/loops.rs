@@ -1,4 +1,4 @@
-//! The shapes of inner loops: one, two, three or four operands of one block each.
+//! The shapes of inner loops: one or two operands of one block each, and a choice.
 //!
 //! Every loop is plain, over slices of equal length, and is compiled once for each level of vector
 //! instructions (`simd`). Functions given to it must be small enough to be inlined, or say so.
@@ -53,38 +53,6 @@ pub(super) fn pairs<T: Pod, R: Pod>(
 ) {
     let (x, y) = (bytemuck::cast_slice(x), bytemuck::cast_slice(y));
     simd::run(level, Pairs { x, y, out: bytemuck::cast_slice_mut(out), f });
-}
-
-struct Many<'a, const N: usize, T, F> {
-    operands: [&'a [T]; N],
-    out: &'a mut [T],
-    f: F,
-}
-
-impl<const N: usize, T: Pod, F: Fn([T; N]) -> T> Loop for Many<'_, N, T, F> {
-    #[inline(always)]
-    fn run(self) {
-        let count = self.out.len();
-        // One check of lengths, so that the loop has none.
-        let operands = self.operands.map(|operand| &operand[..count]);
-        for (index, out) in self.out.iter_mut().enumerate() {
-            *out = (self.f)(std::array::from_fn(
-                #[inline(always)]
-                |place| operands[place][index],
-            ));
-        }
-    }
-}
-
-/// `out = f([x, y, …])`
-pub(super) fn many<const N: usize, T: Pod>(
-    level: Level,
-    operands: [&[u8]; N],
-    out: &mut [u8],
-    f: impl Fn([T; N]) -> T,
-) {
-    let operands = operands.map(bytemuck::cast_slice);
-    simd::run(level, Many { operands, out: bytemuck::cast_slice_mut(out), f });
 }
 
 struct Choose<'a, T> {

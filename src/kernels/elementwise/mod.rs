@@ -6,18 +6,23 @@
 //!   (once, at parse)                   (once for each combination of dtypes)   (each run)
 //! ```
 //!
-//! Results do not depend on the block length, the number of threads or the vector width.
+//! `joined` takes arithmetic on floats together for the interpreter in `machine`; `vector` has one
+//! loop for every other operation, `curves` the functions beyond arithmetic, `quotient` division of
+//! integers by one number. Results do not depend on the block length, the number of threads or the vector width.
 
 mod clip;
 pub(super) mod complex;
+mod curves;
 mod expression;
 mod feed;
-mod fused;
+mod joined;
 mod lexer;
 mod literal;
 mod loops;
+mod machine;
 mod parser;
 mod program;
+mod quotient;
 pub(super) mod real;
 #[cfg(test)]
 mod tests;

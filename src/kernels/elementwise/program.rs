@@ -10,8 +10,10 @@
 //! computed once, on one block, before the first.
 
 use super::feed::{Feed, Room};
-use super::fused;
+use super::joined::{self, Joined};
 use super::loops::choose;
+use super::machine::{self, Operand, TILE_BYTES};
+use super::quotient;
 use super::typing::{Typed, TypedExpression};
 use super::vector;
 use crate::kernels::array::View;
@@ -19,7 +21,7 @@ use crate::kernels::cast::cast_at;
 use crate::kernels::fault::Outcome;
 use crate::kernels::parallel;
 use crate::kernels::scalar::fill;
-use crate::kernels::simd::Level;
+use crate::kernels::simd::{Level, Packed};
 use rdask_store::DType;
 
 /// Bytes of a block of the largest dtype. Those of four inputs, the result and two registers fit a
@@ -31,13 +33,15 @@ const BLOCK_BYTES: usize = 4096;
 enum Slot {
     Input(usize),
     Register(usize),
+    /// A register whose elements are all alike.
+    Constant(usize),
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 struct Step {
     node: Typed,
-    /// Operands in order; unused ones repeat the first.
-    operands: [Slot; 4],
+    /// Operands in order.
+    operands: Vec<Slot>,
     /// dtype of the first operand, for casts.
     from: DType,
     /// dtype of the result.
@@ -61,72 +65,64 @@ pub(super) struct Program {
     block: usize,
     /// Bytes of the largest element.
     largest: usize,
+    /// What the steps with joined operations do.
+    joined: Vec<Joined>,
 }
 
 impl Program {
     /// Orders the nodes that the result needs and gives them registers.
     pub(super) fn new(mut typed: TypedExpression) -> Self {
-        fused::join(&mut typed);
+        joined::join(&mut typed);
         let needed = needed(&typed);
         let mut last_use = vec![0; typed.nodes.len()];
-        for (index, node) in typed.nodes.iter().enumerate().filter(|(index, _)| needed[*index]) {
-            node.operands().for_each(|operand| last_use[operand] = index);
+        for index in (0..typed.nodes.len()).filter(|index| needed[*index]) {
+            typed.operands(index).into_iter().for_each(|operand| last_use[operand] = index);
         }
         last_use[typed.result] = usize::MAX;
         let mut allocation = Allocation {
             slots: vec![Slot::Register(0); typed.nodes.len()],
-            constant: vec![false; typed.nodes.len()],
             free: Vec::new(),
             registers: 0,
         };
-        let mut program = Self {
-            once: Vec::new(),
-            steps: Vec::new(),
-            registers: 0,
-            used: Vec::new(),
-            result: Slot::Register(0),
-            dtype: typed.dtypes[typed.result],
-            block: 0,
-            largest: 1,
-        };
-        for (index, node) in typed.nodes.iter().enumerate().filter(|(index, _)| needed[*index]) {
-            program.largest = program.largest.max(typed.dtypes[index].size());
+        let (mut once, mut steps) = (Vec::new(), Vec::new());
+        let mut used = Vec::new();
+        let mut largest = 1;
+        for index in (0..typed.nodes.len()).filter(|index| needed[*index]) {
+            largest = largest.max(typed.dtypes[index].size());
+            let node = typed.nodes[index];
             if let Typed::Input(input) = node {
-                program.used.push(*input);
-                allocation.slots[index] = Slot::Input(*input);
+                used.push(input);
+                allocation.slots[index] = Slot::Input(input);
                 continue;
             }
-            let constant = node.operands().all(|operand| allocation.constant[operand]);
-            allocation.constant[index] = constant;
+            let mut operands = typed.operands(index);
+            let slots: Vec<Slot> =
+                operands.iter().map(|operand| allocation.slots[*operand]).collect();
+            let constant = slots.iter().all(|slot| matches!(slot, Slot::Constant(_)));
             let target = allocation.take(constant);
-            let mut slots = [Slot::Register(target); 4];
-            let first = node.operands().next();
-            if let Some(first) = first {
-                slots = [allocation.slots[first]; 4];
-            }
-            for (slot, operand) in slots.iter_mut().zip(node.operands()) {
-                *slot = allocation.slots[operand];
-            }
             let to = typed.dtypes[index];
-            let from = first.map_or(to, |operand| typed.dtypes[operand]);
-            let step = Step { node: *node, operands: slots, from, to, target };
-            if constant {
-                program.once.push(step);
-            } else {
-                program.steps.push(step);
-            }
-            allocation.slots[index] = Slot::Register(target);
-            let mut ended: Vec<usize> = node.operands().collect();
-            ended.sort_unstable();
-            ended.dedup();
-            for operand in ended.into_iter().filter(|operand| last_use[*operand] == index) {
+            let from = operands.first().map_or(to, |operand| typed.dtypes[*operand]);
+            let step = Step { node, operands: slots, from, to, target };
+            if constant { &mut once } else { &mut steps }.push(step);
+            allocation.slots[index] =
+                if constant { Slot::Constant(target) } else { Slot::Register(target) };
+            operands.sort_unstable();
+            operands.dedup();
+            for operand in operands.into_iter().filter(|operand| last_use[*operand] == index) {
                 allocation.release(operand);
             }
         }
-        program.result = allocation.slots[typed.result];
-        program.registers = allocation.registers;
-        program.block = BLOCK_BYTES / program.largest;
-        program
+        Self {
+            once,
+            steps,
+            registers: allocation.registers,
+            used,
+            result: allocation.slots[typed.result],
+            dtype: typed.dtypes[typed.result],
+            block: BLOCK_BYTES / largest,
+            largest,
+            joined: typed.joined,
+        }
     }
 
     /// Computes all elements of `out`, whose shape is `shape`, on so many threads. Neither their
@@ -149,13 +145,35 @@ impl Program {
     }
 }
 
+impl Program {
+    /// Whether one step reads inputs where they are and writes the result, so that blocks would
+    /// only cost. Joined operations take repeated elements too.
+    fn is_single(&self, feeds: &[Option<Feed<'_>>]) -> bool {
+        let [step] = self.steps.as_slice() else { return false };
+        let joined = matches!(step.node, Typed::Joined(_));
+        self.result == Slot::Register(step.target)
+            && step.operands.iter().all(|slot| match slot {
+                Slot::Input(index) => feeds[*index]
+                    .as_ref()
+                    .is_some_and(|feed| feed.is_direct() || (joined && feed.is_repeated())),
+                Slot::Constant(_) => joined,
+                Slot::Register(_) => false,
+            })
+    }
+}
+
 /// One thread's part of a run.
 struct Run<'a> {
     program: &'a Program,
     level: Level,
     feeds: Vec<Option<Feed<'a>>>,
     registers: Vec<Room>,
+    /// Tiles that joined operations set aside.
+    aside: Room,
+    /// Elements that are repeated in a constant.
     block: usize,
+    /// Elements computed at once.
+    stride: usize,
 }
 
 impl<'a> Run<'a> {
@@ -173,7 +191,10 @@ impl<'a> Run<'a> {
         }
         let room = block * program.largest;
         let registers = (0..program.registers).map(|_| Room::new(room)).collect();
-        Self { program, level, feeds, registers, block }
+        let tiles = program.joined.iter().map(|joined| joined.aside).max().unwrap_or(0);
+        let aside = if tiles == 0 { Room::none() } else { Room::new(tiles * TILE_BYTES) };
+        let stride = if program.is_single(&feeds) { usize::MAX / 16 } else { block };
+        Self { program, level, feeds, registers, aside, block, stride }
     }
 
     fn all(mut self, out: &mut [u8]) -> Outcome<()> {
@@ -182,7 +203,7 @@ impl<'a> Run<'a> {
         for step in &program.once {
             self.step(step, self.block.min(out.len() / size), None)?;
         }
-        for out in out.chunks_mut(self.block * size) {
+        for out in out.chunks_mut(self.stride * size) {
             let count = out.len() / size;
             for index in &program.used {
                 if let Some(feed) = &mut self.feeds[*index] {
@@ -191,7 +212,7 @@ impl<'a> Run<'a> {
             }
             // The last step makes the result, unless that is an input or a constant.
             match program.steps.split_last() {
-                Some((last, others)) if Slot::Register(last.target) == program.result => {
+                Some((last, others)) if program.result == Slot::Register(last.target) => {
                     for step in others {
                         self.step(step, count, None)?;
                     }
@@ -206,23 +227,37 @@ impl<'a> Run<'a> {
     fn operand(&self, slot: Slot) -> &[u8] {
         match slot {
             Slot::Input(index) => self.feeds[index].as_ref().map_or(&[], Feed::bytes),
-            Slot::Register(index) => self.registers[index].bytes(),
+            Slot::Register(index) | Slot::Constant(index) => self.registers[index].bytes(),
+        }
+    }
+
+    /// Whether all elements of an operand are alike.
+    fn is_repeated(&self, slot: Slot) -> bool {
+        match slot {
+            Slot::Constant(_) => true,
+            Slot::Input(index) => self.feeds[index].as_ref().is_some_and(Feed::is_repeated),
+            Slot::Register(_) => false,
         }
     }
 
     /// Computes `count` elements into the target register, or into `out` when it is given.
     fn step(&mut self, step: &Step, count: usize, out: Option<&mut [u8]>) -> Outcome<()> {
-        if let Some(out) = out {
-            return self.compute(step, count, out);
-        }
-        // No operand is in the target, so it can be taken out while the others are read.
-        let mut target = std::mem::replace(&mut self.registers[step.target], Room::none());
-        let result = self.compute(step, count, &mut target.bytes_mut()[..count * step.to.size()]);
-        self.registers[step.target] = target;
+        let mut aside = std::mem::replace(&mut self.aside, Room::none());
+        let result = if let Some(out) = out {
+            self.compute(step, count, &mut aside, out)
+        } else {
+            // No operand is in the target, so it can be taken out while the others are read.
+            let mut target = std::mem::replace(&mut self.registers[step.target], Room::none());
+            let out = &mut target.bytes_mut()[..count * step.to.size()];
+            let result = self.compute(step, count, &mut aside, out);
+            self.registers[step.target] = target;
+            result
+        };
+        self.aside = aside;
         result
     }
 
-    fn compute(&self, step: &Step, count: usize, out: &mut [u8]) -> Outcome<()> {
+    fn compute(&self, step: &Step, count: usize, aside: &mut Room, out: &mut [u8]) -> Outcome<()> {
         let level = self.level;
         let read = |place: usize, dtype: DType| {
             &self.operand(step.operands[place])[..count * dtype.size()]
@@ -235,6 +270,15 @@ impl<'a> Run<'a> {
             }
             Typed::Binary(function, dtype, _, _) => {
                 let operands = [read(0, dtype), read(1, dtype)];
+                if self.is_repeated(step.operands[1]) {
+                    let divisor = &operands[1][..dtype.size().min(operands[1].len())];
+                    let operands = [operands[0], divisor];
+                    if !divisor.is_empty()
+                        && quotient::by_one(level, function, dtype, operands, out)
+                    {
+                        return Ok(());
+                    }
+                }
                 vector::binary(level, function, dtype, operands, out)?;
             }
             Typed::Mixed(compare, _, _) => {
@@ -244,20 +288,35 @@ impl<'a> Run<'a> {
                 let chosen = [read(1, dtype), read(2, dtype)];
                 choose(level, dtype.size(), read(0, DType::Bool), chosen, out);
             }
-            Typed::Fused(function, dtype, _) => {
-                let operands = [0, 1, 2, 3].map(|place| read(place, dtype));
-                fused::run(function, dtype, level, operands, out);
+            Typed::Joined(number) => {
+                let joined = &self.program.joined[number];
+                if joined.dtype == DType::F32 {
+                    self.joined::<f32>(joined, &step.operands, aside, out);
+                } else {
+                    self.joined::<f64>(joined, &step.operands, aside, out);
+                }
             }
             // Inputs are no steps.
             Typed::Input(_) => {}
         }
         Ok(())
     }
+
+    /// Runs joined operations on floats.
+    fn joined<T: Packed>(&self, joined: &Joined, slots: &[Slot], aside: &mut Room, out: &mut [u8]) {
+        let operand = |slot: &Slot| Operand {
+            elements: bytemuck::cast_slice(self.operand(*slot)),
+            repeated: self.is_repeated(*slot),
+        };
+        let operands: Vec<Operand<'_, T>> = slots.iter().map(operand).collect();
+        let out = bytemuck::cast_slice_mut(out);
+        let aside = bytemuck::cast_slice_mut(aside.bytes_mut());
+        machine::run(self.level, &joined.code, &operands, aside, out);
+    }
 }
 
 struct Allocation {
     slots: Vec<Slot>,
-    constant: Vec<bool>,
     free: Vec<usize>,
     registers: usize,
 }
@@ -273,7 +332,7 @@ impl Allocation {
     }
 
     fn release(&mut self, node: usize) {
-        if let (Slot::Register(register), false) = (self.slots[node], self.constant[node]) {
+        if let Slot::Register(register) = self.slots[node] {
             self.free.push(register);
         }
     }
@@ -285,7 +344,7 @@ fn needed(typed: &TypedExpression) -> Vec<bool> {
     needed[typed.result] = true;
     for index in (0..typed.nodes.len()).rev().filter(|index| *index <= typed.result) {
         if needed[index] {
-            typed.nodes[index].operands().for_each(|operand| needed[operand] = true);
+            typed.operands(index).into_iter().for_each(|operand| needed[operand] = true);
         }
     }
     needed

@@ -1,7 +1,7 @@
 //! Element functions of integers and floats, with numpy's results in every corner.
 //!
-//! Functions beyond `+ − × ÷ sqrt` come from `libm`, in f64 for f32 too, so that they give the same
-//! bits on every machine. Nothing here fuses a multiplication with an addition.
+//! `+ − × ÷ sqrt` and the like are the machine's (`machine`), functions beyond are in `curves`.
+//! Nothing here fuses a multiplication with an addition.
 
 use bytemuck::Pod;
 
@@ -171,8 +171,6 @@ pub(in crate::kernels) trait Float:
     fn round(self) -> Self;
     /// The magnitude.
     fn abs(self) -> Self;
-    /// The correctly rounded root.
-    fn sqrt(self) -> Self;
     /// This magnitude with that sign.
     fn copysign(self, sign: Self) -> Self;
 }
@@ -220,10 +218,6 @@ macro_rules! float {
                 $type::abs(self)
             }
             #[inline(always)]
-            fn sqrt(self) -> Self {
-                $type::sqrt(self)
-            }
-            #[inline(always)]
             fn copysign(self, sign: Self) -> Self {
                 $type::copysign(self, sign)
             }
@@ -244,18 +238,6 @@ pub(in crate::kernels) fn sign<T: Float>(x: T) -> T {
     } else {
         x
     }
-}
-
-/// The smaller one; NaN when either is.
-#[inline(always)]
-pub(in crate::kernels) fn minimum<T: Float>(x: T, y: T) -> T {
-    if (x <= y) | x.is_nan() { x } else { y }
-}
-
-/// The larger one; NaN when either is.
-#[inline(always)]
-pub(in crate::kernels) fn maximum<T: Float>(x: T, y: T) -> T {
-    if (x >= y) | x.is_nan() { x } else { y }
 }
 
 /// The rest of `x / y` with the sign of `y`.

@@ -4,7 +4,7 @@
 //! once, so common subexpressions are shared.
 
 use super::expression::{Binary, Compare, Expression, Node, Unary};
-use super::fused::Fused;
+use super::joined::Joined;
 use crate::kernels::fault::{Outcome, fault, type_error};
 use crate::kernels::promotion::{Kind, inexact, is_integer, kind_of, promote};
 use crate::kernels::scalar::{Element, Number, bounds};
@@ -29,19 +29,18 @@ pub(super) enum Typed {
     Mixed(Compare, usize, usize),
     /// A choice between two operands of this dtype by a bool.
     Where(DType, usize, usize, usize),
-    /// Joined operations on floats of this dtype; operands that it does not have repeat one.
-    Fused(Fused, DType, [usize; 4]),
+    /// Joined operations, by their number; what they read is listed there.
+    Joined(usize),
 }
 
 impl Typed {
-    /// The nodes that it reads, in order.
+    /// The nodes that it reads, in order; for joined operations the expression knows them.
     pub(super) fn operands(self) -> impl Iterator<Item = usize> {
         let (all, count) = match self {
-            Self::Const(..) | Self::Input(_) => ([0; 4], 0),
-            Self::Cast(_, x) | Self::Unary(_, _, x) => ([x, 0, 0, 0], 1),
-            Self::Binary(_, _, x, y) | Self::Mixed(_, x, y) => ([x, y, 0, 0], 2),
-            Self::Where(_, condition, x, y) => ([condition, x, y, 0], 3),
-            Self::Fused(fused, _, operands) => (operands, fused.arity()),
+            Self::Const(..) | Self::Input(_) | Self::Joined(_) => ([0; 3], 0),
+            Self::Cast(_, x) | Self::Unary(_, _, x) => ([x, 0, 0], 1),
+            Self::Binary(_, _, x, y) | Self::Mixed(_, x, y) => ([x, y, 0], 2),
+            Self::Where(_, condition, x, y) => ([condition, x, y], 3),
         };
         all.into_iter().take(count)
     }
@@ -56,6 +55,18 @@ pub(super) struct TypedExpression {
     pub(super) dtypes: Vec<DType>,
     /// The node that is the result.
     pub(super) result: usize,
+    /// What `Typed::Joined` counts.
+    pub(super) joined: Vec<Joined>,
+}
+
+impl TypedExpression {
+    /// The nodes that a node reads, in order.
+    pub(super) fn operands(&self, index: usize) -> Vec<usize> {
+        match self.nodes[index] {
+            Typed::Joined(number) => self.joined[number].operands.clone(),
+            node => node.operands().collect(),
+        }
+    }
 }
 
 /// What an untyped node has become.
@@ -95,7 +106,8 @@ pub(super) fn typed(expression: &Expression, inputs: &[DType]) -> Outcome<TypedE
     }
     let last = values.last().copied().unwrap_or(Value::Int(0));
     let result = typing.strong(last)?;
-    Ok(TypedExpression { nodes: typing.nodes, dtypes: typing.dtypes, result })
+    let Typing { nodes, dtypes, .. } = typing;
+    Ok(TypedExpression { nodes, dtypes, result, joined: Vec::new() })
 }
 
 struct Typing {
@@ -356,12 +368,14 @@ impl Typing {
             let square = Typed::Binary(Binary::Multiply, DType::I8, base, base);
             return Ok(Some(self.add(square, DType::I8)));
         }
-        if !operator || kind_of(dtype) < Kind::Float {
+        // Products wrap as powers do.
+        let whole = is_integer(dtype) && matches!(y, Value::Int(2 | 3));
+        if !operator || (kind_of(dtype) < Kind::Float && !whole) {
             return Ok(None);
         }
         let node = if exponent == 2.0 {
             Typed::Binary(Binary::Multiply, dtype, base, base)
-        } else if exponent == 3.0 && kind_of(dtype) == Kind::Float {
+        } else if exponent == 3.0 && kind_of(dtype) != Kind::Complex {
             // Two roundings are within 2 ulp; longer products are not.
             let square = self.add(Typed::Binary(Binary::Multiply, dtype, base, base), dtype);
             Typed::Binary(Binary::Multiply, dtype, square, base)

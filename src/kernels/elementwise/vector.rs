@@ -1,9 +1,10 @@
 //! The inner loops: one operation on one block of elements.
 //!
-//! The match over functions stands outside of the loops. Functions of `libm` are calls, so their
-//! loops exist once, for the portable level.
+//! The match over functions stands outside of the loops. Arithmetic on floats is not here: `joined`
+//! takes all of it. Functions of `libm` are calls, so their loops exist once, for the portable level.
 
 use super::complex;
+use super::curves::{self, along, along_both};
 use super::expression::{Binary, Compare, Unary};
 use super::loops::{each, pairs};
 use super::real::{self, Float, Integer};
@@ -51,12 +52,8 @@ fn integer_unary<T: Integer>(level: Level, function: Unary, x: &[u8], out: &mut 
 }
 
 fn float_unary<T: Float>(level: Level, function: Unary, x: &[u8], out: &mut [u8]) {
-    let via = |f: fn(f64) -> f64| move |x: T| T::narrow(f(x.wide()));
     match function {
-        Unary::Negative => each(level, x, out, |x: T| -x),
-        Unary::Abs => each(level, x, out, T::abs),
         Unary::Sign => each(level, x, out, real::sign::<T>),
-        Unary::Sqrt => each(level, x, out, T::sqrt),
         Unary::Floor => each(level, x, out, T::floor),
         Unary::Ceil => each(level, x, out, T::ceil),
         Unary::Round => each(level, x, out, T::round),
@@ -64,24 +61,30 @@ fn float_unary<T: Float>(level: Level, function: Unary, x: &[u8], out: &mut [u8]
         Unary::IsNan => each(level, x, out, |x: T| u8::from(x.is_nan())),
         Unary::IsFinite => each(level, x, out, |x: T| u8::from(x.is_finite())),
         Unary::IsInf => each(level, x, out, |x: T| u8::from(!x.is_finite() && !x.is_nan())),
-        Unary::Cbrt => each(PLAIN, x, out, via(libm::cbrt)),
-        Unary::Exp => each(PLAIN, x, out, via(libm::exp)),
-        Unary::Expm1 => each(PLAIN, x, out, via(libm::expm1)),
-        Unary::Log => each(PLAIN, x, out, via(libm::log)),
-        Unary::Log2 => each(PLAIN, x, out, via(libm::log2)),
-        Unary::Log10 => each(PLAIN, x, out, via(libm::log10)),
-        Unary::Log1p => each(PLAIN, x, out, via(libm::log1p)),
-        Unary::Sin => each(PLAIN, x, out, via(libm::sin)),
-        Unary::Cos => each(PLAIN, x, out, via(libm::cos)),
-        Unary::Tan => each(PLAIN, x, out, via(libm::tan)),
-        Unary::Arcsin => each(PLAIN, x, out, via(libm::asin)),
-        Unary::Arccos => each(PLAIN, x, out, via(libm::acos)),
-        Unary::Arctan => each(PLAIN, x, out, via(libm::atan)),
-        Unary::Sinh => each(PLAIN, x, out, via(libm::sinh)),
-        Unary::Cosh => each(PLAIN, x, out, via(libm::cosh)),
-        Unary::Tanh => each(PLAIN, x, out, via(libm::tanh)),
-        // Typing resolves these for floats; they are the element itself.
-        Unary::Invert | Unary::Real | Unary::Imag | Unary::Conj => out.copy_from_slice(x),
+        Unary::Cbrt => along::<T, _>(level, x, out, curves::Cbrt),
+        Unary::Exp => along::<T, _>(level, x, out, curves::Exp),
+        Unary::Expm1 => along::<T, _>(level, x, out, curves::Expm1),
+        Unary::Log => along::<T, _>(level, x, out, curves::Log),
+        Unary::Log2 => along::<T, _>(level, x, out, curves::Log2),
+        Unary::Log10 => along::<T, _>(level, x, out, curves::Log10),
+        Unary::Log1p => along::<T, _>(level, x, out, curves::Log1p),
+        Unary::Sin => along::<T, _>(level, x, out, curves::Sin),
+        Unary::Cos => along::<T, _>(level, x, out, curves::Cos),
+        Unary::Tan => along::<T, _>(level, x, out, curves::Tan),
+        Unary::Arcsin => along::<T, _>(level, x, out, curves::Arcsin),
+        Unary::Arccos => along::<T, _>(level, x, out, curves::Arccos),
+        Unary::Arctan => along::<T, _>(level, x, out, curves::Arctan),
+        Unary::Sinh => along::<T, _>(level, x, out, curves::Sinh),
+        Unary::Cosh => along::<T, _>(level, x, out, curves::Cosh),
+        Unary::Tanh => along::<T, _>(level, x, out, curves::Tanh),
+        // Typing resolves the latter for floats, and the machine has the former.
+        Unary::Negative
+        | Unary::Abs
+        | Unary::Sqrt
+        | Unary::Invert
+        | Unary::Real
+        | Unary::Imag
+        | Unary::Conj => out.copy_from_slice(x),
     }
 }
 
@@ -232,23 +235,14 @@ fn ordered<T: Pod + PartialOrd>(
 }
 
 fn float_binary<T: Float>(level: Level, function: Binary, x: &[u8], y: &[u8], out: &mut [u8]) {
-    let via = |f: fn(f64, f64) -> f64| move |x: T, y: T| T::narrow(f(x.wide(), y.wide()));
     match function {
-        Binary::Add => pairs(level, x, y, out, |x: T, y: T| x + y),
-        Binary::Subtract => pairs(level, x, y, out, |x: T, y: T| x - y),
-        Binary::Multiply => pairs(level, x, y, out, |x: T, y: T| x * y),
-        Binary::Divide => pairs(level, x, y, out, |x: T, y: T| x / y),
         Binary::FloorDivide => pairs(level, x, y, out, real::floor_divide::<T>),
         Binary::Remainder => pairs(level, x, y, out, real::remainder::<T>),
-        Binary::Power => pairs(PLAIN, x, y, out, via(libm::pow)),
+        Binary::Power => along_both::<T, _>(level, [x, y], out, curves::Power),
         Binary::Compare(compare) => ordered::<T>(level, compare, x, y, out),
-        Binary::Minimum => pairs(level, x, y, out, real::minimum::<T>),
-        Binary::Maximum => pairs(level, x, y, out, real::maximum::<T>),
-        Binary::Arctan2 => pairs(PLAIN, x, y, out, via(libm::atan2)),
-        // Typing refuses bitwise functions of floats.
-        Binary::Hypot | Binary::And | Binary::Or | Binary::Xor => {
-            pairs(PLAIN, x, y, out, via(libm::hypot));
-        }
+        Binary::Arctan2 => along_both::<T, _>(level, [x, y], out, curves::Arctan2),
+        // Typing refuses bitwise functions of floats, and the machine has the others.
+        _ => pairs(PLAIN, x, y, out, |x: T, y: T| T::narrow(libm::hypot(x.wide(), y.wide()))),
     }
 }
 

@@ -3,12 +3,14 @@
 //! Scalars of a factorisation (norms, pivots) go through `Complex<f64>`: for f32 that costs nothing
 //! and is nearer, and one code serves real and complex matrices.
 
+use super::complex;
 use crate::kernels::Context;
 use crate::kernels::array::{Output, View};
 use crate::kernels::cast::cast;
 use crate::kernels::fault::{Outcome, fault};
 use crate::kernels::promotion::{Kind, kind_of, promote};
 use bytemuck::Pod;
+use ndarray::linalg::general_mat_mul;
 use ndarray::{ArrayView2, ArrayViewMut2, LinalgScalar};
 use num_complex::Complex;
 use rdask_core::messages::TaskError;
@@ -29,6 +31,13 @@ pub(super) trait Field:
     fn conj(self) -> Self;
     /// The quotient; of complex numbers without overflow on the way.
     fn over(self, divisor: Self) -> Self;
+    /// c ← α · a · b + β · c; with β = 0 the old elements of `c` do not count, NaN neither.
+    fn product(
+        scalars: [Self; 2],
+        a: &ArrayView2<'_, Self>,
+        b: &ArrayView2<'_, Self>,
+        c: ArrayViewMut2<'_, Self>,
+    );
 }
 
 macro_rules! real_field {
@@ -50,6 +59,15 @@ macro_rules! real_field {
             #[inline(always)]
             fn over(self, divisor: Self) -> Self {
                 self / divisor
+            }
+            #[inline]
+            fn product(
+                [alpha, beta]: [Self; 2],
+                a: &ArrayView2<'_, Self>,
+                b: &ArrayView2<'_, Self>,
+                mut c: ArrayViewMut2<'_, Self>,
+            ) {
+                general_mat_mul(alpha, a, b, beta, &mut c);
             }
         }
         impl Field for Complex<$type> {
@@ -83,6 +101,14 @@ macro_rules! real_field {
                     let (re, im) = (self.re * ratio + self.im, self.im * ratio - self.re);
                     Complex::new(re / scale, im / scale)
                 }
+            }
+            fn product(
+                scalars: [Self; 2],
+                a: &ArrayView2<'_, Self>,
+                b: &ArrayView2<'_, Self>,
+                c: ArrayViewMut2<'_, Self>,
+            ) {
+                complex::product(scalars, a, b, c);
             }
         })*
     };

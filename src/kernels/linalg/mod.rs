@@ -4,6 +4,7 @@
 //! `product` computes those, on a grid that does not depend on the number of threads.
 
 mod cholesky;
+mod complex;
 mod contract;
 mod diagonal;
 mod field;

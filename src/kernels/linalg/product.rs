@@ -6,7 +6,6 @@
 use super::field::Field;
 use crate::kernels::fault::Outcome;
 use crate::kernels::parallel;
-use ndarray::linalg::general_mat_mul;
 use ndarray::{ArrayView2, ArrayViewMut2, Axis, s};
 use std::sync::{Mutex, PoisonError};
 
@@ -32,11 +31,11 @@ pub(super) fn multiply<T: Field>(
     [alpha, beta]: [T; 2],
     a: &ArrayView2<'_, T>,
     b: &ArrayView2<'_, T>,
-    mut c: ArrayViewMut2<'_, T>,
+    c: ArrayViewMut2<'_, T>,
 ) -> Outcome<()> {
     let (rows, columns) = c.dim();
     if rows <= BLOCK && columns <= BLOCK {
-        general_mat_mul(alpha, a, b, beta, &mut c);
+        T::product([alpha, beta], a, b, c);
         return Ok(());
     }
     let mut jobs = Vec::new();
@@ -100,7 +99,7 @@ fn grid<'a, T: Field>(job: Job<'a, T>, jobs: &mut Vec<Job<'a, T>>) {
 fn run<T: Field>(threads: u32, [alpha, beta]: [T; 2], jobs: Vec<Job<'_, T>>) -> Outcome<()> {
     let work: usize = jobs.iter().map(|job| job.c.len().saturating_mul(job.a.ncols())).sum();
     let helpers = if work < LEAST_WORK { 1 } else { (threads.max(1) as usize).min(jobs.len()) };
-    let compute = |mut job: Job<'_, T>| general_mat_mul(alpha, &job.a, &job.b, beta, &mut job.c);
+    let compute = |job: Job<'_, T>| T::product([alpha, beta], &job.a, &job.b, job.c);
     if helpers <= 1 {
         jobs.into_iter().for_each(compute);
         return Ok(());

@@ -1,8 +1,8 @@
 //! argmin and argmax: where the first smallest or largest element stands.
 //!
-//! A NaN wins over every number; the nan forms see infinities in their place. Runs are searched in
-//! lanes, rows column by column, both in blocks whose places fit the width of an element, so that
-//! places are chosen by the same vector instructions as elements.
+//! A NaN wins over every number; the nan forms see infinities in their place. Values are compared
+//! before places are looked for: a block of a run, a group of rows. The numbers of groups fit the
+//! width of an element, so that the same vector instructions choose both.
 
 use super::element::{Element, Mask, with_element, with_float};
 use crate::kernels::Context;
@@ -15,7 +15,16 @@ use crate::kernels::widened;
 use rdask_store::{DType, Sealed};
 use std::ops::Range;
 
-/// Steps of a block: their numbers fit a byte.
+/// Elements whose best one is found before its place: they stay in the first-level cache.
+const BLOCK: usize = 1024;
+
+/// Elements that are searched at once for the best one.
+const PART: usize = 32;
+
+/// Rows whose best ones are found before their places.
+const GROUP: usize = 4;
+
+/// Groups of a block: their numbers fit a byte.
 const STEPS: usize = 128;
 
 /// Columns that are searched together.
@@ -226,6 +235,13 @@ fn beats<T: Element, const MAX: bool, const SOUND: bool>(x: T, best: T) -> bool 
     if SOUND { better } else { better | (x.is_gap() & !best.is_gap()) }
 }
 
+/// What is as good as the best one.
+#[inline(always)]
+fn is_same<T: Element, const MAX: bool, const SOUND: bool>(x: T, best: T) -> bool {
+    let (x, best) = (seen::<T, MAX, SOUND>(x), seen::<T, MAX, SOUND>(best));
+    (x == best) | (x.is_gap() & best.is_gap())
+}
+
 /// Some runs or columns of one thread; `out` has the columns from `column` on.
 struct Lines<'a, T, const MAX: bool, const SOUND: bool> {
     source: &'a [T],
@@ -240,11 +256,7 @@ impl<T: Element, const MAX: bool, const SOUND: bool> Loop for Lines<'_, T, MAX, 
     fn run(self) {
         if self.inner == 1 {
             for (run, out) in self.source.chunks_exact(self.length).zip(self.out) {
-                *out = if const { size_of::<T>() <= 4 } {
-                    run_place::<T, 32, MAX, SOUND>(run)
-                } else {
-                    run_place::<T, 16, MAX, SOUND>(run)
-                } as i64;
+                *out = run_place::<T, MAX, SOUND>(run) as i64;
             }
             return;
         }
@@ -258,58 +270,56 @@ impl<T: Element, const MAX: bool, const SOUND: bool> Loop for Lines<'_, T, MAX, 
     }
 }
 
-/// The place in a run.
+/// The place in a run: the best element of each block first, then where the best of all stands.
 #[inline(always)]
-fn run_place<T: Element, const LANES: usize, const MAX: bool, const SOUND: bool>(
-    run: &[T],
-) -> usize {
-    let mut best = 0;
-    for (number, block) in run.chunks(LANES * STEPS).enumerate() {
-        let place = block_place::<T, LANES, MAX, SOUND>(block) + number * LANES * STEPS;
-        if beats::<T, MAX, SOUND>(run[place], run[best]) {
-            best = place;
+fn run_place<T: Element, const MAX: bool, const SOUND: bool>(run: &[T]) -> usize {
+    let mut best = (run[0], 0);
+    for (number, block) in run.chunks(BLOCK).enumerate() {
+        let one = match (MAX, SOUND) {
+            (false, false) => T::least_of(block),
+            (true, false) => T::greatest_of(block),
+            (false, true) => T::least_sound_of(block),
+            (true, true) => T::greatest_sound_of(block),
+        };
+        if beats::<T, MAX, SOUND>(one, best.0) {
+            best = (one, number * BLOCK);
         }
     }
-    best
+    let (best, start) = best;
+    let best = seen::<T, MAX, SOUND>(best);
+    let place = if best.is_gap() {
+        first(&run[start..], T::is_gap)
+    } else {
+        first(&run[start..], |x| seen::<T, MAX, SOUND>(x) == best)
+    };
+    start + place
 }
 
+/// Where the first element stands of which something holds that holds of one.
 #[inline(always)]
-fn block_place<T: Element, const LANES: usize, const MAX: bool, const SOUND: bool>(
-    block: &[T],
-) -> usize {
-    let (chunks, rest) = block.as_chunks::<LANES>();
-    let mut best = 0;
-    if let Some(first) = chunks.first() {
-        let mut lanes = *first;
-        let mut steps = [T::Mask::NONE; LANES];
-        for (step, chunk) in chunks.iter().enumerate() {
-            let step = T::Mask::small(step);
-            for lane in 0..LANES {
-                let better = beats::<T, MAX, SOUND>(chunk[lane], lanes[lane]);
-                lanes[lane] = if better { chunk[lane] } else { lanes[lane] };
-                steps[lane] = if better { step } else { steps[lane] };
-            }
-        }
-        best = steps[0].number() * LANES;
-        for (lane, step) in steps.iter().enumerate().skip(1) {
-            let place = step.number() * LANES + lane;
-            let (one, other) = (block[place], block[best]);
-            // Of equals the first one counts.
-            let equal = !beats::<T, MAX, SOUND>(other, one);
-            if beats::<T, MAX, SOUND>(one, other) || (equal && place < best) {
-                best = place;
-            }
+fn first<T: Element>(run: &[T], holds: impl Fn(T) -> bool) -> usize {
+    for (number, part) in run.chunks(PART).enumerate() {
+        let found = part.iter().fold(T::Mask::NONE, |found, x| found | Mask::of(holds(*x)));
+        if found != T::Mask::NONE {
+            return number * PART + part.iter().position(|x| holds(*x)).unwrap_or(0);
         }
     }
-    for (index, x) in rest.iter().enumerate() {
-        if beats::<T, MAX, SOUND>(*x, block[best]) {
-            best = chunks.len() * LANES + index;
-        }
-    }
-    best
+    0
 }
 
-/// The places in some columns of rows of `width`.
+/// The better of two, NaN before all; in the nan forms the other one.
+#[inline(always)]
+fn better<T: Element, const MAX: bool, const SOUND: bool>(one: T, other: T) -> T {
+    match (MAX, SOUND) {
+        (false, false) => one.or_less(other),
+        (true, false) => one.or_more(other),
+        (false, true) => one.or_sound_less(other),
+        (true, true) => one.or_sound_more(other),
+    }
+}
+
+/// The places in some columns of rows of `width`: the best of each group of rows first, then the
+/// row of the best group.
 #[inline(always)]
 fn column_places<T: Element, const MAX: bool, const SOUND: bool>(
     block: &[T],
@@ -323,22 +333,55 @@ fn column_places<T: Element, const MAX: bool, const SOUND: bool>(
     let (bests, steps) = (&mut bests[..columns], &mut steps[..columns]);
     bests.copy_from_slice(&block[column..column + columns]);
     out.fill(0);
-    for (number, rows) in block.chunks(STEPS * width).enumerate() {
-        // Step 0 says that the best one stands in an earlier block.
+    for (number, groups) in block.chunks(STEPS * GROUP * width).enumerate() {
+        // Step 0 says that the best one stands in an earlier group.
         steps.fill(T::Mask::NONE);
-        for (step, row) in rows.chunks_exact(width).enumerate() {
+        for (step, rows) in groups.chunks(GROUP * width).enumerate() {
             let step = T::Mask::small(step + 1);
-            let row = &row[column..column + columns];
-            for ((best, place), x) in bests.iter_mut().zip(steps.iter_mut()).zip(row) {
-                let better = beats::<T, MAX, SOUND>(*x, *best);
-                *best = if better { *x } else { *best };
-                *place = if better { step } else { *place };
-            }
+            group_step::<T, MAX, SOUND>((rows, width, column), step, bests, steps);
         }
         for (out, step) in out.iter_mut().zip(&*steps) {
             if *step != T::Mask::NONE {
                 *out = (number * STEPS + step.number() - 1) as i64;
             }
+        }
+    }
+    for (index, (out, best)) in out.iter_mut().zip(bests).enumerate() {
+        let first = *out as usize * GROUP;
+        let mut line = block[first * width + column + index..].iter().step_by(width).take(GROUP);
+        let within = line.position(|x| is_same::<T, MAX, SOUND>(*x, *best));
+        *out = (first + within.unwrap_or(0)) as i64;
+    }
+}
+
+/// Compares the best of a group of rows with the best of those before it.
+#[inline(always)]
+fn group_step<T: Element, const MAX: bool, const SOUND: bool>(
+    (rows, width, column): (&[T], usize, usize),
+    step: T::Mask,
+    bests: &mut [T],
+    steps: &mut [T::Mask],
+) {
+    let columns = bests.len();
+    let steps = &mut steps[..columns];
+    if rows.len() == GROUP * width {
+        let row = |number: usize| &rows[number * width + column..][..columns];
+        let (a, b, c, d) = (row(0), row(1), row(2), row(3));
+        for index in 0..columns {
+            let upper = better::<T, MAX, SOUND>(a[index], b[index]);
+            let lower = better::<T, MAX, SOUND>(c[index], d[index]);
+            let x = better::<T, MAX, SOUND>(upper, lower);
+            let wins = beats::<T, MAX, SOUND>(x, bests[index]);
+            bests[index] = if wins { x } else { bests[index] };
+            steps[index] = if wins { step } else { steps[index] };
+        }
+        return;
+    }
+    for row in rows.chunks_exact(width) {
+        for ((best, place), x) in bests.iter_mut().zip(&mut *steps).zip(&row[column..]) {
+            let wins = beats::<T, MAX, SOUND>(*x, *best);
+            *best = if wins { *x } else { *best };
+            *place = if wins { step } else { *place };
         }
     }
 }

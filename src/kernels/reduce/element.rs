@@ -69,7 +69,7 @@ pub(super) trait Element: Pod + Send + Sync + PartialEq {
     /// Smaller; false when either is NaN. Complex numbers go by the real part first.
     fn precedes(self, other: Self) -> bool;
 
-    /// How many of some are not zero: at most 255 for each lane of a byte.
+    /// How many of some are not zero.
     #[inline(always)]
     fn count_of(run: &[Self]) -> i64 {
         run.iter().fold(0, |count, x| count.plus(i64::from(*x != Self::NIL)))
@@ -234,51 +234,26 @@ macro_rules! lanes_of {
     }};
 }
 
-/// Counts in lanes as wide as the elements.
-macro_rules! count_lanes_of {
-    ($run:expr, $mask:ty) => {{
-        const LANES: usize = if size_of::<$mask>() > 4 { 16 } else { 32 };
-        let mut lanes: [$mask; LANES] = [0; LANES];
-        let (chunks, rest) = $run.as_chunks::<LANES>();
-        for chunk in chunks {
-            for (lane, x) in lanes.iter_mut().zip(chunk) {
-                *lane = lane.wrapping_add(<$mask>::from(*x != Self::NIL));
-            }
-        }
-        let more = rest.iter().fold(0, |count: i64, x| count.plus(i64::from(*x != Self::NIL)));
-        lanes.iter().fold(more, |count, lane| count.plus(*lane as i64))
+/// The smallest or largest of floats by `$better`, and NaN where one is NaN. Two passes over what
+/// stays in the first-level cache: the compiler does not vectorise both in one.
+macro_rules! float_lanes_of {
+    ($run:expr, $mask:ty, $start:expr, $better:expr) => {{
+        let best = lanes_of!($run, $mask, $start, $better);
+        let gaps = $run.iter().fold(<$mask>::NONE, |gaps, x| gaps | <$mask>::of(*x != *x));
+        if gaps == <$mask>::NONE { best } else { Self::NAN }
     }};
 }
 
-/// As `lanes_of`, with NaN told apart: one comparison and one minimum for each vector.
-macro_rules! float_lanes_of {
-    ($run:expr, $mask:ty, $start:expr, $first:ident, $x:ident, $less:expr) => {{
-        const LANES: usize = if size_of::<$mask>() > 4 { 16 } else { 32 };
-        let mut lanes = [$start; LANES];
-        let mut gaps = [<$mask>::NONE; LANES];
-        let (chunks, rest) = $run.as_chunks::<LANES>();
-        for chunk in chunks {
-            for index in 0..LANES {
-                let ($x, $first) = (chunk[index], lanes[index]);
-                lanes[index] = if $less { $x } else { $first };
-                gaps[index] |= <$mask>::of($x != $x);
-            }
-        }
-        for (index, x) in rest.iter().enumerate() {
-            let ($x, $first) = (*x, lanes[index]);
-            lanes[index] = if $less { $x } else { $first };
-            gaps[index] |= <$mask>::of($x != $x);
-        }
-        let mut left = LANES;
-        while left > 1 {
-            left /= 2;
-            for index in 0..left {
-                let ($x, $first) = (lanes[index + left], lanes[index]);
-                lanes[index] = if $less { $x } else { $first };
-                gaps[index] |= gaps[index + left];
-            }
-        }
-        if gaps[0] == <$mask>::NONE { lanes[0] } else { Self::NAN }
+/// Counts in numbers as wide as the elements.
+macro_rules! count_of {
+    ($run:expr, $mask:ty) => {{
+        const PART: usize = if size_of::<$mask>() > 1 { 4096 } else { 128 };
+        $run.chunks(PART).fold(0_i64, |count, part| {
+            let more = part
+                .iter()
+                .fold(0, |count: $mask, x| count.wrapping_add(<$mask>::from(*x != Self::NIL)));
+            count.plus(more as i64)
+        })
     }};
 }
 
@@ -302,7 +277,7 @@ macro_rules! integer {
             }
             #[inline(always)]
             fn count_of(run: &[Self]) -> i64 {
-                count_lanes_of!(run, $mask)
+                count_of!(run, $mask)
             }
             #[inline(always)]
             fn real(self) -> f64 {
@@ -322,11 +297,11 @@ macro_rules! integer {
             }
             #[inline(always)]
             fn least_of(run: &[Self]) -> Self {
-                lanes_of!(run, $mask, Self::MAX, Self::or_less)
+                run.iter().copied().fold(Self::MAX, Ord::min)
             }
             #[inline(always)]
             fn greatest_of(run: &[Self]) -> Self {
-                lanes_of!(run, $mask, Self::MIN, Self::or_more)
+                run.iter().copied().fold(Self::MIN, Ord::max)
             }
         })*
     };
@@ -353,7 +328,7 @@ macro_rules! float {
             }
             #[inline(always)]
             fn count_of(run: &[Self]) -> i64 {
-                count_lanes_of!(run, $mask)
+                count_of!(run, $mask)
             }
             #[inline(always)]
             fn real(self) -> f64 {
@@ -373,11 +348,11 @@ macro_rules! float {
             }
             #[inline(always)]
             fn least_of(run: &[Self]) -> Self {
-                float_lanes_of!(run, $mask, Self::INFINITY, least, x, x < least)
+                float_lanes_of!(run, $mask, Self::INFINITY, |y: Self, x: Self| if x < y { x } else { y })
             }
             #[inline(always)]
             fn greatest_of(run: &[Self]) -> Self {
-                float_lanes_of!(run, $mask, Self::NEG_INFINITY, greatest, x, x > greatest)
+                float_lanes_of!(run, $mask, Self::NEG_INFINITY, |y: Self, x: Self| if x > y { x } else { y })
             }
             #[inline(always)]
             fn least_sound_of(run: &[Self]) -> Self {

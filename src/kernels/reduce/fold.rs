@@ -122,7 +122,7 @@ macro_rules! extreme {
             type Partial = T;
             type Above = Self;
             const IDENTITY: T = T::$identity;
-            const LEAF: usize = 4096;
+            const LEAF: usize = 1024;
             #[inline(always)]
             fn lift(item: T, (): ()) -> T {
                 item
@@ -214,5 +214,9 @@ impl<T: Element, const NIL: bool> Fold for Exists<T, NIL> {
     #[inline(always)]
     fn settled(part: T::Mask) -> bool {
         part != T::Mask::NONE
+    }
+    #[inline(always)]
+    fn leaf(run: &[T], (): ()) -> T::Mask {
+        run.iter().fold(T::Mask::NONE, |flags, x| flags | Self::lift(*x, ()))
     }
 }

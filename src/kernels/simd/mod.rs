@@ -4,7 +4,18 @@
 //! a copy that the compiler made for that level, so what is inlined into it is vectorised for that
 //! level. Every level gives the same bits: the compiler fuses no multiplication with an addition
 //! and reorders no floats. What is not inlined (`libm`) is the same code for all levels.
+//!
+//! `square` and `stream` are what no plain loop becomes: shuffles and stores past the cache.
 #![expect(unsafe_code, reason = "calls functions that need instructions the machine must have")]
+
+mod lanes;
+
+pub(super) use lanes::{LaneLoop, Lanes, Packed};
+mod square;
+mod stream;
+
+pub(super) use square::square_turned;
+pub(super) use stream::{settle, stream};
 
 use std::sync::LazyLock;
 

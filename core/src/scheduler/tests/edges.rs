@@ -30,7 +30,7 @@ const EDGES: &[Row] = &[
     (S::Memory, S::Released, finished),
     (S::Memory, S::Forgotten, ran_once),
     (S::Erred, S::Released, released_when_erred),
-    (S::Released, S::Erred, one_root_retried),
+    (S::Released, S::Erred, wanted_above_a_failure),
     (S::Released, S::Forgotten, ran_once),
     (S::Waiting, S::Erred, failed),
     (S::Waiting, S::Forgotten, given_up_while_waiting),
@@ -444,20 +444,20 @@ fn retried() -> Cluster {
 }
 
 /// d reads two tasks that failed; only one of them is tried again.
-fn one_root_retried() -> Cluster {
+/// Nobody needs b when its input fails; then a client wants it.
+fn wanted_above_a_failure() -> Cluster {
     let mut draft = Draft::default();
-    let a = draft.task("a", &[]);
-    let b = draft.task("b", &[]);
-    let d = draft.task("d", &[a, b]);
+    let (a, e) = (draft.task("a", &[]), draft.task("e", &[]));
+    let b = draft.task("b", &[a]);
+    let d = draft.task("d", &[b, e]);
     let mut cluster = Cluster::with(checked(), &[2]);
-    cluster.submit(&draft.graph(), &[a, b, d]);
-    let (first, second) = (cluster.erred(a), cluster.erred(b));
+    cluster.submit(&draft.graph(), &[a, d]);
+    let (first, second) = (cluster.erred(e), cluster.erred(a));
     cluster.handle(first);
+    assert_eq!(cluster.state.state_of(b), S::Released);
     cluster.handle(second);
-    assert_eq!(cluster.state.error_of(d).unwrap().root, a);
-    cluster.handle(SchedulerEvent::Retry { tasks: vec![a] });
-    assert_eq!(cluster.state.state_of(a), S::Processing);
-    assert_eq!(cluster.state.error_of(d).unwrap().root, b);
+    cluster.handle(SchedulerEvent::ClientDesiresKeys { client: CLIENT, tasks: vec![b] });
+    assert_eq!(cluster.state.error_of(b).unwrap().root, a);
     cluster
 }
 

@@ -10,6 +10,7 @@ mod pause;
 mod placement;
 mod random;
 mod retire;
+mod retries;
 mod runs;
 mod stale;
 mod stealing;

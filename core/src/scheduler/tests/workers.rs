@@ -54,6 +54,28 @@ fn a_restarted_worker_takes_the_place_of_its_former_life() {
     assert!(matches!(cluster.out.instructions[0], SchedulerInstruction::RefuseWorker { .. }));
 }
 
+/// The registration of a process that died at once arrives behind that of its successor.
+#[test]
+fn a_registration_that_was_overtaken_ends_nobody() {
+    let mut cluster = Cluster::new(checked());
+    let life = |worker: u32| {
+        let mut life = registration(worker, 1);
+        life.name = "seven".to_owned();
+        life.addresses = vec!["tcp://10.0.0.1:7".to_owned()];
+        life.nanny = 77;
+        life
+    };
+    let mut add = |worker: u32| {
+        let registration = Box::new(life(worker));
+        cluster.handle(SchedulerEvent::AddWorker { worker: WorkerId(worker), registration });
+        cluster.state.workers().collect::<Vec<_>>()
+    };
+    assert_eq!(add(5), [WorkerId(5)]);
+    assert_eq!(add(4), [WorkerId(5)]);
+    cluster
+        .expect(&["w4 refuse: it was started again meanwhile as worker seven (process 1 on node)"]);
+}
+
 #[test]
 fn heartbeats_are_rarer_the_more_workers_there_are() {
     let mut cluster = Cluster::new(checked());
