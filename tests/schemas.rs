@@ -143,7 +143,7 @@ fn every_event_fits() {
     writer.write(2.0, &Event::Graph { phase: Phase::End, graph: "g", tasks: 1, utc: None });
     drop(writer);
     let text = std::fs::read_to_string(&path).unwrap();
-    assert_eq!(text.lines().count(), 15);
+    assert_eq!(text.lines().count(), 16);
     for line in text.lines() {
         assert_fits("events", &serde_json::from_str(line).unwrap());
     }
