@@ -63,6 +63,7 @@ impl SchedulerState {
         record.profile.status = WorkerStatus::ClosingGracefully;
         let empty = record.processing.is_empty();
         self.workers.stop(worker);
+        self.note_pause(worker, WorkerStatus::ClosingGracefully);
         self.reload(worker);
         let retirement = Retirement { reason: reason.to_owned(), close, empty };
         self.amm.retiring.insert(worker, retirement);

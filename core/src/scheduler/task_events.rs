@@ -39,7 +39,9 @@ enum Judgement {
     Gone,
     /// Another run, and the sender does not process the task.
     OtherRun,
-    /// Another run than the one that the sender should process.
+    /// An earlier run than the one that the sender processes: that one's end is still to come.
+    EarlierRun,
+    /// A run that the sender was not given, where it should process another.
     ConfusedRun,
     /// This run, and its result is in memory already.
     InMemory,
@@ -65,6 +67,9 @@ impl SchedulerState {
             | TaskState::Queued
             | TaskState::NoWorker
             | TaskState::Erred => Judgement::Gone,
+            // To run it once more would cross the end of the run that goes on, which would then come
+            // from an earlier run as well: runs shorter than a round trip would never end.
+            _ if is_here && end.run_id < record.run_id => Judgement::EarlierRun,
             _ if !same_run && is_here => Judgement::ConfusedRun,
             _ if !same_run => Judgement::OtherRun,
             TaskState::Memory => Judgement::InMemory,
@@ -83,7 +88,7 @@ impl SchedulerState {
         }
         self.totals.stale += 1;
         match judgement {
-            Judgement::Stranger | Judgement::Current => {}
+            Judgement::Stranger | Judgement::Current | Judgement::EarlierRun => {}
             Judgement::Gone | Judgement::OtherRun => {
                 free_keys(out, end.worker, end.task, end.run_id);
             }
@@ -137,6 +142,7 @@ impl SchedulerState {
             }
             Judgement::Stranger
             | Judgement::Gone
+            | Judgement::EarlierRun
             | Judgement::OtherRun
             | Judgement::InMemory
             | Judgement::Waiting => self.totals.stale += 1,

@@ -100,6 +100,10 @@ fn run_differs_and_the_sender_processes_the_task() {
         let (_, run) = cluster.on(X);
         assert_eq!(run, RunId(2));
         assert_eq!(cluster.state.attempt_of(X), 0);
+        // The end of the first run comes late: the second one's is still to come.
+        cluster.handle(report(worker, X, RunId(1), 8));
+        cluster.expect(&[]);
+        assert_eq!(cluster.on(X), (worker, RunId(2)));
     }
 }
 
