@@ -80,7 +80,7 @@ fn a_story_a_prefix_and_the_events_of_a_record() {
 
 #[test]
 fn a_run_with_a_killed_worker_replays() {
-    let case = Case::new(&tree(5, 1000, 20_000));
+    let case = Case::new(&tree(5, 1000, 150_000));
     let mut run = recording(&case, Launcher::Local).spawn();
     run.until("a finished task", |_| {
         // The record grows when events come: the graph is there and tasks have ended.

@@ -8,7 +8,7 @@ use rustix::process::Signal;
 use std::time::{Duration, Instant};
 
 /// Leaves long enough that the run goes on while a test disturbs it.
-const BUSY: Duration = Duration::from_millis(60);
+const BUSY: Duration = Duration::from_millis(200);
 
 /// Runs the test under each launcher that is here, with three workers, once results exist.
 fn each_launcher(flags: &[&str], disturb: impl Fn(&mut TreeRun) -> usize) {

@@ -76,6 +76,8 @@ pub enum NannyEvent {
         reason: String,
         /// Start another.
         restart: bool,
+        /// It did nothing wrong: its end, when it ends by itself, is no death.
+        blameless: bool,
         /// Time to end by itself before it is killed.
         grace: Duration,
     },
@@ -141,7 +143,7 @@ enum State {
     /// A process runs.
     Running { pid: i32 },
     /// It was asked to end and is killed at `kill_at`; then killed.
-    Ending { pid: i32, kill_at: Option<Duration>, restart: bool },
+    Ending { pid: i32, kill_at: Option<Duration>, restart: bool, blameless: bool },
     /// No process, and none will be.
     Down,
 }
@@ -218,8 +220,13 @@ impl Nanny {
                 };
                 self.on_exited(now, slot, (pid, ending, executing), out);
             }
-            NannyEvent::Kill { slot, reason, restart, grace } => {
+            NannyEvent::Kill { slot, reason, restart, blameless, grace } => {
                 self.end(now, (slot, restart, grace), &reason, out);
+                if let Some(Slot { state: State::Ending { blameless: it, .. }, .. }) =
+                    self.slots.get_mut(slot)
+                {
+                    *it &= blameless;
+                }
             }
             NannyEvent::Close { reason, grace } => {
                 self.closing = true;
@@ -259,6 +266,7 @@ impl Nanny {
             State::Ending { restart, .. } => Some(restart),
             _ => None,
         };
+        let blameless = matches!(self.slots[index].state, State::Ending { blameless: true, .. });
         let told = asked.is_none() && ending.code == Some(0) && !executing;
         if asked == Some(false) || told {
             self.slots[index].state = State::Down;
@@ -277,8 +285,7 @@ impl Nanny {
             return;
         }
         let at = out.len();
-        // One that ended when it was asked to is no death.
-        let as_asked = asked == Some(true) && ending.code == Some(0);
+        let as_asked = blameless && ending.code == Some(0);
         self.on_ended(now, index, (ending, executing || as_asked), out);
         let restarts = self.slots[index].state != State::Down;
         let report = NannyInstruction::ReportDeath { slot: index, pid, ending, restarts };
@@ -334,18 +341,21 @@ impl Nanny {
         let Some(slot) = self.slots.get_mut(index) else { return };
         match slot.state {
             State::Running { pid } if grace.is_zero() => {
-                slot.state = State::Ending { pid, kill_at: None, restart };
+                let kill_at = None;
+                slot.state = State::Ending { pid, kill_at, restart, blameless: true };
                 out.push(NannyInstruction::KillNow { slot: index, pid });
             }
             State::Running { pid } => {
-                slot.state = State::Ending { pid, kill_at: Some(now + grace), restart };
+                let kill_at = Some(now + grace);
+                slot.state = State::Ending { pid, kill_at, restart, blameless: true };
                 let reason = reason.to_owned();
                 out.push(NannyInstruction::AskToClose { slot: index, reason });
             }
             // Only ever sooner, and only ever towards staying down.
-            State::Ending { pid, kill_at, restart: before } => {
-                let sooner = kill_at.map(|at| at.min(now + grace));
-                slot.state = State::Ending { pid, kill_at: sooner, restart: before && restart };
+            State::Ending { pid, kill_at, restart: before, blameless } => {
+                let kill_at = kill_at.map(|at| at.min(now + grace));
+                let restart = before && restart;
+                slot.state = State::Ending { pid, kill_at, restart, blameless };
             }
             State::Waiting { .. } if !restart => slot.state = State::Down,
             State::Waiting { .. } | State::Starting | State::Down => {}
@@ -359,8 +369,8 @@ impl Nanny {
                     slot.state = State::Starting;
                     out.push(NannyInstruction::Spawn { slot: index });
                 }
-                State::Ending { pid, kill_at: Some(at), restart } if at <= now => {
-                    slot.state = State::Ending { pid, kill_at: None, restart };
+                State::Ending { pid, kill_at: Some(at), restart, blameless } if at <= now => {
+                    slot.state = State::Ending { pid, kill_at: None, restart, blameless };
                     out.push(NannyInstruction::KillNow { slot: index, pid });
                 }
                 _ => {}

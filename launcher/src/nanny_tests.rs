@@ -141,6 +141,7 @@ fn a_worker_that_must_end_is_asked_and_then_killed() {
         slot: 0,
         reason: "silent".into(),
         restart,
+        blameless: true,
         grace: CLOSE_GRACE,
     };
     let ask = AskToClose { slot: 0, reason: "silent".into() };
@@ -165,7 +166,13 @@ fn killed_every(seconds: u64, executing: bool) -> usize {
         let now = Duration::from_secs(round * seconds);
         let mut out = Vec::new();
         let grace = Duration::from_millis(100);
-        let kill = NannyEvent::Kill { slot: 0, reason: "memory".into(), restart: true, grace };
+        let kill = NannyEvent::Kill {
+            slot: 0,
+            reason: "memory".into(),
+            restart: true,
+            blameless: false,
+            grace,
+        };
         table.nanny.handle(now, kill, &mut out);
         table.nanny.handle(now, died(pid, executing), &mut out);
         let wait = Duration::from_secs(seconds - 1);
@@ -225,7 +232,8 @@ fn strangers_are_ignored() {
     let mut table = Table::running(1);
     table.check(0, died(7, false), &[]);
     let grace = Duration::ZERO;
-    let kill = NannyEvent::Kill { slot: 9, reason: String::new(), restart: true, grace };
+    let kill =
+        NannyEvent::Kill { slot: 9, reason: String::new(), restart: true, blameless: false, grace };
     table.check(0, kill, &[]);
     table.check(0, NannyEvent::StartFailed { slot: 0 }, &[]);
     assert_eq!(table.nanny.pid(0), Some(100));

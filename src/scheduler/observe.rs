@@ -271,7 +271,10 @@ impl Observer {
             workers: links.len() as u64,
             moved_bytes: self.totals(links).0.iter().sum(),
         });
-        if self.events.is_none() || now.since(self.last_state) < STATE_INTERVAL_NS {
+        // Whoever follows the file sees what happened although nothing more does.
+        let Some(events) = &mut self.events else { return };
+        events.flush();
+        if now.since(self.last_state) < STATE_INTERVAL_NS {
             return;
         }
         self.last_state = now;

@@ -372,7 +372,8 @@ impl Supervisor {
             ToNanny::KillWorker { slot, reason, restart } => {
                 if let Some(slot) = self.slot_named(&slot) {
                     let grace = CLOSE_GRACE;
-                    self.advance(NannyEvent::Kill { slot, reason, restart, grace });
+                    let blameless = true;
+                    self.advance(NannyEvent::Kill { slot, reason, restart, blameless, grace });
                 }
             }
             ToNanny::NotRetired { slot, reason } => {
@@ -647,7 +648,8 @@ impl Supervisor {
             );
             self.ended_because.insert(slot, reason.clone());
             let grace = MEMORY_INTERVAL;
-            self.advance(NannyEvent::Kill { slot, reason, restart: true, grace });
+            let (restart, blameless) = (true, false);
+            self.advance(NannyEvent::Kill { slot, reason, restart, blameless, grace });
         }
     }
 }
