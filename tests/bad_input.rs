@@ -322,8 +322,13 @@ fn options_that_cannot_be_kept_are_named_before_anything_runs() {
             if matches!(launcher, Launcher::OpenMpi(_)) && !extra[0].contains("events") {
                 continue;
             }
-            let start = Start::new(launcher).args(case.args()).args(&extra).deadline(AT_ONCE);
-            let run = start.finish().expect_code(2);
+            let start = || Start::new(launcher).args(case.args()).args(&extra).deadline(AT_ONCE);
+            let mut run = start().finish();
+            // Seen once in some 500: Hydra itself dies of SIGPIPE before it has started a rank.
+            if matches!(launcher, Launcher::Mpich(_)) && run.signal == Some(13) {
+                run = start().finish();
+            }
+            let run = run.expect_code(2);
             assert_refused(&run, &case.out(), launcher != Launcher::Local);
             if launcher == Launcher::Local {
                 let told = message(&run, case.path());
