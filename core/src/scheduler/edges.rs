@@ -215,9 +215,14 @@ impl SchedulerState {
         self.propagate_released(task);
     }
 
-    /// The task failed for good.
+    /// The task failed for good, or what it reads did: then its worker still waits for that.
     pub(super) fn processing_erred(&mut self, task: TaskId, out: &mut SchedulerOut) {
-        self.leave_processing(task);
+        let record = &self.tasks[task.index()];
+        let (run_id, is_blamed) = (record.run_id, record.blame != task.0);
+        let worker = self.leave_processing(task);
+        if is_blamed && self.workers.contains(worker) {
+            free_keys(out, worker, task, run_id);
+        }
         self.propagate_erred(task, out);
     }
 
