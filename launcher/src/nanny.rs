@@ -221,17 +221,12 @@ impl Nanny {
                 self.on_exited(now, slot, (pid, ending, executing), out);
             }
             NannyEvent::Kill { slot, reason, restart, blameless, grace } => {
-                self.end(now, (slot, restart, grace), &reason, out);
-                if let Some(Slot { state: State::Ending { blameless: it, .. }, .. }) =
-                    self.slots.get_mut(slot)
-                {
-                    *it &= blameless;
-                }
+                self.end(now, (slot, restart, blameless, grace), &reason, out);
             }
             NannyEvent::Close { reason, grace } => {
                 self.closing = true;
                 for slot in 0..self.slots.len() {
-                    self.end(now, (slot, false, grace), &reason, out);
+                    self.end(now, (slot, false, true, grace), &reason, out);
                 }
             }
             NannyEvent::Timeout => self.on_timeout(now, out),
@@ -249,7 +244,7 @@ impl Nanny {
         slot.started_at = now;
         slot.state = State::Running { pid };
         if self.closing {
-            self.end(now, (index, false, Duration::ZERO), "the job is over", out);
+            self.end(now, (index, false, true, Duration::ZERO), "the job is over", out);
         }
     }
 
@@ -334,7 +329,7 @@ impl Nanny {
     fn end(
         &mut self,
         now: Duration,
-        (index, restart, grace): (usize, bool, Duration),
+        (index, restart, blameless, grace): (usize, bool, bool, Duration),
         reason: &str,
         out: &mut Vec<NannyInstruction>,
     ) {
@@ -342,19 +337,19 @@ impl Nanny {
         match slot.state {
             State::Running { pid } if grace.is_zero() => {
                 let kill_at = None;
-                slot.state = State::Ending { pid, kill_at, restart, blameless: true };
+                slot.state = State::Ending { pid, kill_at, restart, blameless };
                 out.push(NannyInstruction::KillNow { slot: index, pid });
             }
             State::Running { pid } => {
                 let kill_at = Some(now + grace);
-                slot.state = State::Ending { pid, kill_at, restart, blameless: true };
+                slot.state = State::Ending { pid, kill_at, restart, blameless };
                 let reason = reason.to_owned();
                 out.push(NannyInstruction::AskToClose { slot: index, reason });
             }
             // Only ever sooner, and only ever towards staying down.
-            State::Ending { pid, kill_at, restart: before, blameless } => {
+            State::Ending { pid, kill_at, restart: before, blameless: so_far } => {
                 let kill_at = kill_at.map(|at| at.min(now + grace));
-                let restart = before && restart;
+                let (restart, blameless) = (before && restart, so_far && blameless);
                 slot.state = State::Ending { pid, kill_at, restart, blameless };
             }
             State::Waiting { .. } if !restart => slot.state = State::Down,
