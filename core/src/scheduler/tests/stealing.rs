@@ -463,8 +463,9 @@ fn tasks_that_no_thief_may_take_do_not_hide_those_before_them() {
     let gpu = Attributes { resources: vec![("GPU".to_owned(), 1_000_000)], ..taking(SECOND_NS) };
     for what in [pinned, gpu] {
         let mut draft = Draft::default();
-        let free: Vec<_> =
-            (0..30).map(|i| draft.task_with(&format!("free-{i}"), &[], taking(SECOND_NS))).collect();
+        let free: Vec<_> = (0..30)
+            .map(|i| draft.task_with(&format!("free-{i}"), &[], taking(SECOND_NS)))
+            .collect();
         let held: Vec<_> =
             (0..30).map(|i| draft.task_with(&format!("held-{i}"), &[], what.clone())).collect();
         let mut cluster = Cluster::new(unqueued());
