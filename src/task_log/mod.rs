@@ -306,6 +306,7 @@ mod tests {
                 seconds: 0.5,
                 end: "exit code 1".to_owned(),
                 stdout: stdout.as_ref(),
+                captured: false,
                 stderr: Some(&stderr),
             })
             .unwrap();
