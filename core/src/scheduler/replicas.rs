@@ -17,8 +17,9 @@ impl SchedulerState {
         at.nbytes = at.nbytes.saturating_add(nbytes);
         self.overflow.insert(task, record, held);
         // Nothing was sent out that reads a result without a holder.
-        if !is_first && self.needs_what.remove(worker, task) {
-            at.network_bytes = at.network_bytes.saturating_sub(nbytes);
+        if !is_first && let Some(class) = self.needs_what.remove(worker, task) {
+            let coming = at.coming_bytes(class);
+            *coming = coming.saturating_sub(nbytes);
         }
         self.amm.arrived(task, worker);
     }
@@ -57,17 +58,20 @@ impl SchedulerState {
 
     /// Some more tasks of a worker need an input that is not there.
     pub(super) fn needs(&mut self, worker: WorkerId, input: TaskId, tasks: u32, nbytes: u64) {
-        if self.needs_what.add(worker, input, tasks) {
-            let at = self.workers.at(worker);
-            at.network_bytes = at.network_bytes.saturating_add(nbytes);
+        let holders = self.overflow.holders(&self.tasks[input.index()]);
+        let workers = &self.workers;
+        let class = || workers.path_class(holders, worker);
+        if let Some(class) = self.needs_what.add(worker, input, tasks, class) {
+            let coming = self.workers.at(worker).coming_bytes(class);
+            *coming = coming.saturating_add(nbytes);
         }
     }
 
     /// One task less of a worker needs an input that is not there.
     pub(super) fn needs_no_more(&mut self, worker: WorkerId, input: TaskId, nbytes: u64) {
-        if self.needs_what.take(worker, input) {
-            let at = self.workers.at(worker);
-            at.network_bytes = at.network_bytes.saturating_sub(nbytes);
+        if let Some(class) = self.needs_what.take(worker, input) {
+            let coming = self.workers.at(worker).coming_bytes(class);
+            *coming = coming.saturating_sub(nbytes);
         }
     }
 }

@@ -6,9 +6,11 @@
 
 use super::amm::Unmanaged;
 use super::emptiest::Emptiest;
+use super::paths::Paths;
 use super::places::Places;
 use crate::ids::{TaskId, WorkerId};
 use crate::messages::{WorkerRegistration, WorkerStatus};
+use crate::paths::PathClass;
 use crate::time::Time;
 use rustc_hash::FxHashMap;
 use std::collections::BTreeMap;
@@ -57,14 +59,16 @@ pub(super) struct Worker {
     pub(super) saturation_slots: u32,
     /// Expected time of the tasks in its pool.
     pub(super) compute_ns: u64,
-    /// Sizes of the inputs in `needs_what` together.
-    pub(super) network_bytes: u64,
+    /// Sizes of the inputs in `needs_what` that come from other machines together.
+    pub(super) far_bytes: u64,
     /// Tasks that it was sent.
     pub(super) processing: Places<Assigned>,
     /// Results that it holds.
     pub(super) has_what: Places<TaskId>,
     /// Sizes of the results that it holds together.
     pub(super) nbytes: u64,
+    /// Sizes of the inputs in `needs_what` that are on its machine together.
+    pub(super) near_bytes: u64,
     pub(super) profile: Box<Profile>,
 }
 
@@ -84,7 +88,8 @@ impl Worker {
             slots_used: 0,
             saturation_slots: saturation_slots(registration.nthreads, saturation),
             compute_ns: 0,
-            network_bytes: 0,
+            far_bytes: 0,
+            near_bytes: 0,
             nbytes: 0,
             processing: Places::default(),
             has_what: Places::default(),
@@ -106,8 +111,18 @@ impl Worker {
     }
 
     /// Expected time until it has done what it was sent, on one thread.
-    pub(super) fn occupancy_ns(&self, bandwidth: u64) -> u64 {
-        self.compute_ns.saturating_add(transfer_ns(self.network_bytes, bandwidth))
+    pub(super) fn occupancy_ns(&self, paths: &Paths) -> u64 {
+        self.compute_ns
+            .saturating_add(paths.bytes_ns(PathClass::Fabric, self.far_bytes))
+            .saturating_add(paths.bytes_ns(PathClass::SameMachine, self.near_bytes))
+    }
+
+    /// Sizes of the inputs in `needs_what` that come over a class of paths.
+    pub(super) const fn coming_bytes(&mut self, class: PathClass) -> &mut u64 {
+        match class {
+            PathClass::SameMachine => &mut self.near_bytes,
+            PathClass::Fabric => &mut self.far_bytes,
+        }
     }
 
     /// Its place among the running workers: slots used a thread.
@@ -116,13 +131,6 @@ impl Worker {
         // The largest number stands for no worker.
         u32::try_from(scaled).unwrap_or(u32::MAX).min(u32::MAX - 1)
     }
-}
-
-/// Nanoseconds that bytes take at a bandwidth in bytes a second.
-pub(super) fn transfer_ns(nbytes: u64, bandwidth: u64) -> u64 {
-    const NS: u128 = crate::config::SECOND_NS as u128;
-    let ns = u128::from(nbytes) * NS / u128::from(bandwidth.max(1));
-    u64::try_from(ns).unwrap_or(u64::MAX)
 }
 
 /// Slots that root-ish tasks may fill: one task lies ready beyond those that run.
@@ -136,6 +144,42 @@ fn saturation_slots(nthreads: u32, saturation: f64) -> u32 {
     ((saturation * f64::from(nthreads)).ceil() as u32).max(nthreads.saturating_add(1))
 }
 
+/// Which worker is on which machine: a number beside each worker, so that placement need not read
+/// names. A machine keeps its number when its workers are gone.
+#[derive(Clone, Debug, Default)]
+struct Machines {
+    numbers: FxHashMap<String, u32>,
+    /// By worker.
+    of: Vec<u32>,
+    /// Workers that are there, by machine.
+    workers: Vec<u32>,
+    /// Machines with workers that are there.
+    len: usize,
+}
+
+impl Machines {
+    fn insert(&mut self, worker: WorkerId, machine: &str) {
+        let count = super::instruction::position(self.numbers.len());
+        let number = *self.numbers.entry(machine.to_owned()).or_insert(count);
+        if number == count {
+            self.workers.push(0);
+        }
+        if self.of.len() <= worker.index() {
+            self.of.resize(worker.index() + 1, u32::MAX);
+        }
+        self.of[worker.index()] = number;
+        let workers = &mut self.workers[number as usize];
+        self.len += usize::from(*workers == 0);
+        *workers += 1;
+    }
+
+    fn remove(&mut self, worker: WorkerId) {
+        let workers = &mut self.workers[self.of[worker.index()] as usize];
+        *workers -= 1;
+        self.len -= usize::from(*workers == 0);
+    }
+}
+
 /// The workers that are there.
 #[derive(Clone, Debug)]
 pub(super) struct Workers {
@@ -145,6 +189,7 @@ pub(super) struct Workers {
     version: u64,
     names: FxHashMap<String, WorkerId>,
     addresses: FxHashMap<String, WorkerId>,
+    machines: Machines,
     /// Those that run.
     pub(super) emptiest: Emptiest,
     /// Their threads together.
@@ -164,6 +209,7 @@ impl Workers {
             version: 0,
             names: FxHashMap::default(),
             addresses: FxHashMap::default(),
+            machines: Machines::default(),
             emptiest: Emptiest::new(seed),
             running_nthreads: 0,
             nthreads: 0,
@@ -227,6 +273,7 @@ impl Workers {
         for address in &worker.registration().addresses {
             self.addresses.insert(address.clone(), id);
         }
+        self.machines.insert(id, &worker.registration().machine);
         self.nthreads += u64::from(worker.nthreads);
         self.running_nthreads += u64::from(worker.nthreads);
         self.emptiest.insert(id, worker.load());
@@ -247,6 +294,7 @@ impl Workers {
         for address in &worker.registration().addresses {
             self.addresses.remove(address);
         }
+        self.machines.remove(id);
         self.nthreads -= u64::from(worker.nthreads);
         let limit = worker.registration().memory_limit_bytes;
         if let Some(count) = self.memory_limits.get_mut(&limit) {
@@ -279,6 +327,22 @@ impl Workers {
             self.emptiest.remove(id);
             self.running_nthreads -= nthreads;
         }
+    }
+
+    /// Number of the machine that a worker is or was on.
+    pub(super) fn machine(&self, worker: WorkerId) -> u32 {
+        self.machines.of.get(worker.index()).copied().unwrap_or(u32::MAX)
+    }
+
+    /// Some workers share a machine and some do not: which input is on which machine makes a
+    /// difference beside which worker holds it.
+    pub(super) const fn machines_matter(&self) -> bool {
+        self.machines.len > 1 && self.machines.len < self.len
+    }
+
+    /// All workers are on one machine.
+    pub(super) const fn share_a_machine(&self) -> bool {
+        self.machines.len <= 1
     }
 
     /// Registers for names and addresses, for checks.

@@ -8,6 +8,7 @@ use super::{SchedulerState, TaskState};
 use crate::config::{MILLISECOND_NS, SECOND_NS};
 use crate::ids::{RunId, TaskId, WorkerId};
 use crate::messages::{WorkerRegistration, WorkerStatus};
+use crate::paths::PathSpeeds;
 use crate::time::Time;
 
 /// Why and how a worker was lost.
@@ -30,7 +31,7 @@ impl Loss {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Vitals {
     pub(super) worker_now_ns: u64,
-    pub(super) bandwidth: u64,
+    pub(super) paths: PathSpeeds,
     pub(super) rss_bytes: u64,
 }
 
@@ -226,10 +227,7 @@ impl SchedulerState {
         let window_ns = self.config.memory_recent_to_old_ns;
         record.profile.unmanaged.note(self.now, unmanaged, window_ns);
         record.profile.time_delay_ns = self.now.0.wrapping_sub(vitals.worker_now_ns).cast_signed();
-        if vitals.bandwidth > 0 {
-            let kept = self.bandwidth - self.bandwidth / count;
-            self.bandwidth = kept.saturating_add(vitals.bandwidth / count).max(1);
-        }
+        self.paths.learn(&vitals.paths, count);
         for &(task, so_far_ns) in executing {
             let Some(record) = self.known(task) else { continue };
             if record.worker() == Some(worker) && !record.flags.has(Flags::LONG_RUNNING) {

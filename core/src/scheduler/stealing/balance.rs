@@ -12,7 +12,7 @@ use crate::rng::mix;
 use crate::scheduler::SchedulerState;
 use crate::scheduler::instruction::{SchedulerInstruction, SchedulerOut};
 use crate::scheduler::placement::has_free;
-use crate::scheduler::worker::{Assigned, FULL, transfer_ns};
+use crate::scheduler::worker::{Assigned, FULL};
 use std::cmp::Reverse;
 
 /// Idle workers that a balance serves at most.
@@ -119,7 +119,7 @@ impl SchedulerState {
     fn combined(&self, worker: WorkerId) -> (u64, u32) {
         let at = self.workers.get(worker);
         let (occupancy_ns, slots) =
-            at.map_or((0, 0), |at| (at.occupancy_ns(self.bandwidth), at.slots_used));
+            at.map_or((0, 0), |at| (at.occupancy_ns(&self.paths), at.slots_used));
         self.stealing.in_flight.combined(worker, occupancy_ns, slots)
     }
 
@@ -306,18 +306,6 @@ impl SchedulerState {
             return 0;
         }
         occupancy_ns / u64::from(at.nthreads)
-    }
-
-    /// How long a worker fetches the inputs of a task that it does not hold.
-    fn fetch_ns(&self, task: TaskId, worker: WorkerId) -> u64 {
-        let mut missing_bytes = 0_u64;
-        for input in self.dependencies.row(task) {
-            let record = &self.tasks[input.index()];
-            if !self.overflow.holds(record, worker) {
-                missing_bytes = missing_bytes.saturating_add(record.nbytes);
-            }
-        }
-        transfer_ns(missing_bytes, self.bandwidth)
     }
 }
 

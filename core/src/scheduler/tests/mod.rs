@@ -6,6 +6,7 @@ mod bugs;
 mod cluster;
 mod edges;
 mod failures;
+mod paths;
 mod pause;
 mod placement;
 mod random;
