@@ -8,8 +8,9 @@
 //!
 //! No decision looks at all workers: holders and valid workers beyond a number are sampled.
 
-use super::ask::{PLAIN, Valid};
+use super::ask::PLAIN;
 use super::family::Group;
+use super::reach::Valid;
 use super::task::NONE;
 use super::worker::{FULL, Worker, transfer_ns};
 use super::{SchedulerState, TaskState};
@@ -129,16 +130,14 @@ impl SchedulerState {
                 let candidates = &mut self.scratch.candidates;
                 candidates.retain(|one| valid.binary_search(&one.worker).is_ok());
                 if candidates.is_empty() {
-                    let runs = |worker: &&WorkerId| self.workers.emptiest.contains(**worker);
+                    let from = match valid.len() {
+                        0..=LOOK_AT => 0,
+                        count => self.rng.below(count as u64) as usize,
+                    };
+                    let drawn = valid.iter().cycle().skip(from).take(valid.len().min(LOOK_AT));
                     let candidate =
                         |worker: &WorkerId| Candidate { worker: *worker, held_bytes: 0 };
-                    if valid.len() <= LOOK_AT {
-                        candidates.extend(valid.iter().filter(runs).map(candidate));
-                    } else {
-                        let from = self.rng.below(valid.len() as u64) as usize;
-                        let drawn = valid.iter().cycle().skip(from).take(valid.len());
-                        candidates.extend(drawn.filter(runs).take(LOOK_AT).map(candidate));
-                    }
+                    candidates.extend(drawn.map(candidate));
                     self.gather_held(task);
                 }
             }

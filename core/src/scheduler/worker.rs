@@ -141,8 +141,10 @@ fn saturation_slots(nthreads: u32, saturation: f64) -> u32 {
 pub(super) struct Workers {
     table: Vec<Option<Worker>>,
     len: usize,
-    /// Changes whenever a worker comes or goes.
-    version: u64,
+    /// Workers that came, went, began or ceased to run, of late and in order.
+    changed: Vec<WorkerId>,
+    /// How many such changes there were before these.
+    changes_before: u64,
     names: FxHashMap<String, WorkerId>,
     addresses: FxHashMap<String, WorkerId>,
     /// Those that run.
@@ -153,7 +155,13 @@ pub(super) struct Workers {
     pub(super) nthreads: u64,
     /// Memory limits of all that have one: how many workers have each.
     memory_limits: BTreeMap<u64, u32>,
+    /// Numbers of threads: how many workers have each.
+    threads: BTreeMap<u32, u32>,
 }
+
+/// Changes that are remembered while there are few workers; with many, one for each worker. An ask
+/// that is older than all of them looks at the workers themselves.
+const CHANGES: usize = 1024;
 
 impl Workers {
     /// Nobody; the seed decides among equals.
@@ -161,13 +169,15 @@ impl Workers {
         Self {
             table: Vec::new(),
             len: 0,
-            version: 0,
+            changed: Vec::new(),
+            changes_before: 0,
             names: FxHashMap::default(),
             addresses: FxHashMap::default(),
             emptiest: Emptiest::new(seed),
             running_nthreads: 0,
             nthreads: 0,
             memory_limits: BTreeMap::new(),
+            threads: BTreeMap::new(),
         }
     }
 
@@ -197,9 +207,29 @@ impl Workers {
         self.memory_limits.first_key_value().map_or(u64::MAX, |(limit, _)| *limit)
     }
 
-    /// Number of the current set of workers; never 0 once a worker came.
+    /// The fewest threads that a worker has, as it said; the largest number without workers.
+    pub(super) fn fewest_threads(&self) -> u32 {
+        self.threads.first_key_value().map_or(u32::MAX, |(threads, _)| *threads)
+    }
+
+    /// Number of the current set of workers and of those that run; never 0 once a worker came.
     pub(super) const fn version(&self) -> u64 {
-        self.version
+        self.changes_before + self.changed.len() as u64
+    }
+
+    /// Workers that came, went, began or ceased to run since a version; none when that is too long
+    /// ago to be remembered.
+    pub(super) fn changed_since(&self, version: u64) -> Option<&[WorkerId]> {
+        let from = usize::try_from(version.checked_sub(self.changes_before)?).ok()?;
+        self.changed.get(from..)
+    }
+
+    fn note_change(&mut self, worker: WorkerId) {
+        if self.changed.len() >= self.len.max(CHANGES) {
+            self.changes_before += self.changed.len() as u64;
+            self.changed.clear();
+        }
+        self.changed.push(worker);
     }
 
     /// By number.
@@ -234,9 +264,10 @@ impl Workers {
         if limit > 0 {
             *self.memory_limits.entry(limit).or_insert(0) += 1;
         }
+        *self.threads.entry(worker.registration().nthreads).or_insert(0) += 1;
         self.table[id.index()] = Some(worker);
         self.len += 1;
-        self.version += 1;
+        self.note_change(id);
     }
 
     /// Takes a worker out of every register.
@@ -248,15 +279,10 @@ impl Workers {
             self.addresses.remove(address);
         }
         self.nthreads -= u64::from(worker.nthreads);
-        let limit = worker.registration().memory_limit_bytes;
-        if let Some(count) = self.memory_limits.get_mut(&limit) {
-            *count -= 1;
-            if *count == 0 {
-                self.memory_limits.remove(&limit);
-            }
-        }
+        count_down(&mut self.memory_limits, &worker.registration().memory_limit_bytes);
+        count_down(&mut self.threads, &worker.registration().nthreads);
         self.len -= 1;
-        self.version += 1;
+        self.note_change(id);
         Some(worker)
     }
 
@@ -267,6 +293,7 @@ impl Workers {
             let (load, nthreads) = (worker.load(), u64::from(worker.nthreads));
             self.emptiest.insert(id, load);
             self.running_nthreads += nthreads;
+            self.note_change(id);
         }
     }
 
@@ -278,11 +305,22 @@ impl Workers {
         if self.emptiest.contains(id) {
             self.emptiest.remove(id);
             self.running_nthreads -= nthreads;
+            self.note_change(id);
         }
     }
 
     /// Registers for names and addresses, for checks.
     pub(super) fn register_sizes(&self) -> (usize, usize) {
         (self.names.len(), self.addresses.len())
+    }
+}
+
+/// One worker less has this.
+fn count_down<K: Ord>(counts: &mut BTreeMap<K, u32>, key: &K) {
+    if let Some(count) = counts.get_mut(key) {
+        *count -= 1;
+        if *count == 0 {
+            counts.remove(key);
+        }
     }
 }

@@ -9,6 +9,7 @@ mod failures;
 mod pause;
 mod placement;
 mod random;
+mod reach;
 mod retire;
 mod retries;
 mod runs;
