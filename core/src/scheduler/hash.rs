@@ -40,8 +40,7 @@ impl SchedulerState {
             sum.add(worker.profile.status as u64);
             sum.add(worker.nbytes);
             sum.add(worker.compute_ns);
-            sum.add(worker.far_bytes);
-            sum.add(worker.near_bytes);
+            sum.add(worker.network_bytes);
             sum.add(u64::from(worker.nthreads) << 32 | u64::from(worker.slots_used));
             for (task, run) in self.processing(id) {
                 sum.add(u64::from(task.0));

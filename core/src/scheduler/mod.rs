@@ -34,6 +34,7 @@ mod places;
 mod processing;
 mod propagate;
 mod queue;
+mod reach;
 mod replicas;
 mod report;
 mod retire;

@@ -6,7 +6,7 @@
 
 use super::SchedulerState;
 use super::task::Held;
-use super::worker::Workers;
+use super::worker::{Worker, Workers};
 use crate::config::SECOND_NS;
 use crate::ids::{TaskId, WorkerId};
 use crate::paths::{PathClass, PathSpeed, PathSpeeds};
@@ -148,6 +148,12 @@ impl SchedulerState {
         }
         let [near, far] = missing;
         self.fetch_time_ns(near, far)
+    }
+
+    /// Expected time until a worker has done what it was sent, on one thread. What is yet to come
+    /// counts as if it came the longest way.
+    pub(super) fn occupancy_ns(&self, worker: &Worker) -> u64 {
+        worker.occupancy_ns(&self.paths, self.longest_path())
     }
 
     /// What moves between workers goes this way at worst.

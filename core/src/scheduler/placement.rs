@@ -8,8 +8,9 @@
 //!
 //! No decision looks at all workers: holders and valid workers beyond a number are sampled.
 
-use super::ask::{PLAIN, Valid};
+use super::ask::PLAIN;
 use super::family::Group;
+use super::reach::Valid;
 use super::task::NONE;
 use super::worker::{FULL, Worker};
 use super::{SchedulerState, TaskState};
@@ -142,16 +143,14 @@ impl SchedulerState {
                 let candidates = &mut self.scratch.candidates;
                 candidates.retain(|one| valid.binary_search(&one.worker).is_ok());
                 if candidates.is_empty() {
-                    let runs = |worker: &&WorkerId| self.workers.emptiest.contains(**worker);
+                    let from = match valid.len() {
+                        0..=LOOK_AT => 0,
+                        count => self.rng.below(count as u64) as usize,
+                    };
+                    let drawn = valid.iter().cycle().skip(from).take(valid.len().min(LOOK_AT));
                     let candidate =
                         |worker: &WorkerId| Candidate { worker: *worker, held_bytes: 0 };
-                    if valid.len() <= LOOK_AT {
-                        candidates.extend(valid.iter().filter(runs).map(candidate));
-                    } else {
-                        let from = self.rng.below(valid.len() as u64) as usize;
-                        let drawn = valid.iter().cycle().skip(from).take(valid.len());
-                        candidates.extend(drawn.filter(runs).take(LOOK_AT).map(candidate));
-                    }
+                    candidates.extend(drawn.map(candidate));
                     self.gather_held(task);
                 }
             }
@@ -250,6 +249,7 @@ impl SchedulerState {
             inputs.fold(0, |sum: u64, input| sum.saturating_add(self.tasks[input.index()].nbytes));
         let terms = self.asks.terms(self.tasks[task.index()].ask);
         let salt = self.seed ^ u64::from(task.0);
+        let longest = self.longest_path();
         let cost = |candidate: &&Candidate| {
             let worker = self.workers.get(candidate.worker)?;
             let lacks = terms.resources.iter().any(|(name, need)| !has_free(worker, name, *need));
@@ -257,7 +257,8 @@ impl SchedulerState {
             let around = self.bytes_around(candidate.worker, held).min(total);
             let fetch_ns = self
                 .fetch_time_ns(around.saturating_sub(held), total.saturating_sub(around.max(held)));
-            let occupancy_ns = worker.occupancy_ns(&self.paths) / u64::from(worker.nthreads);
+            let occupancy_ns =
+                worker.occupancy_ns(&self.paths, longest) / u64::from(worker.nthreads);
             let is_free = worker.slots_used < worker.nthreads;
             let wait_ns = if is_free { 0 } else { occupancy_ns };
             let tie = mix(salt ^ (u64::from(candidate.worker.0) << 32));

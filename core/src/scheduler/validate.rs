@@ -8,7 +8,6 @@ use super::worker::Worker;
 use super::{SchedulerState, TaskState, client};
 use crate::ids::{RunId, TaskId, WorkerId};
 use crate::messages::WorkerStatus;
-use crate::paths::PathClass;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 type Check = Result<(), String>;
@@ -45,17 +44,8 @@ impl SchedulerState {
         let paused = self.paused.iter().all(|(_, one)| status(*one) == Some(WorkerStatus::Paused));
         ensure(paused, "a worker that runs or is gone counts as paused")?;
         ensure(needs.len() == self.needs_what.len(), "needed inputs are miscounted")?;
-        let mut near = FxHashMap::<WorkerId, u64>::default();
-        for (worker, input, count, class) in self.needs_what.iter() {
-            ensure(needs.get(&(worker, input)) == Some(&count), "needed inputs are off")?;
-            if class == PathClass::SameMachine {
-                *near.entry(worker).or_default() += self.tasks[input.index()].nbytes;
-            }
-        }
-        for (id, worker) in self.workers.iter() {
-            let counted = near.get(&id).copied().unwrap_or(0);
-            ensure(worker.near_bytes == counted, "bytes of the same machine are off")?;
-        }
+        let agrees = |(worker, input, count)| needs.get(&(worker, input)) == Some(&count);
+        ensure(self.needs_what.iter().all(agrees), "needed inputs are off")?;
         self.check_workers(running)?;
         self.check_amm()
     }
@@ -231,6 +221,9 @@ impl SchedulerState {
             for input in self.dependencies.row(sent.task) {
                 if !self.overflow.holds(&self.tasks[input.index()], id) {
                     missing.insert(*input);
+                    if self.has_one_reader(*input) {
+                        continue;
+                    }
                     *needs.entry((id, *input)).or_insert(0) += 1;
                 }
             }
@@ -238,8 +231,7 @@ impl SchedulerState {
         ensure(slots == worker.slots_used, "slots are miscounted")?;
         ensure(compute_ns == worker.compute_ns, "occupancy is off")?;
         ensure(used == worker.profile.used_resources, "used resources are off")?;
-        let coming = worker.near_bytes + worker.far_bytes;
-        ensure(self.sizes(missing.iter()) == coming, "bytes to fetch are off")?;
+        ensure(self.sizes(missing.iter()) == worker.network_bytes, "bytes to fetch are off")?;
         ensure(self.sizes(worker.has_what.iter()) == worker.nbytes, "bytes held are off")?;
         ensure(worker.has_what.iter().count() == worker.has_what.len(), "results miscounted")?;
         ensure(worker.processing.iter().count() == worker.processing.len(), "tasks miscounted")?;

@@ -59,16 +59,14 @@ pub(super) struct Worker {
     pub(super) saturation_slots: u32,
     /// Expected time of the tasks in its pool.
     pub(super) compute_ns: u64,
-    /// Sizes of the inputs in `needs_what` that come from other machines together.
-    pub(super) far_bytes: u64,
+    /// Sizes of the inputs that its tasks have yet to fetch together.
+    pub(super) network_bytes: u64,
     /// Tasks that it was sent.
     pub(super) processing: Places<Assigned>,
     /// Results that it holds.
     pub(super) has_what: Places<TaskId>,
     /// Sizes of the results that it holds together.
     pub(super) nbytes: u64,
-    /// Sizes of the inputs in `needs_what` that are on its machine together.
-    pub(super) near_bytes: u64,
     pub(super) profile: Box<Profile>,
 }
 
@@ -88,8 +86,7 @@ impl Worker {
             slots_used: 0,
             saturation_slots: saturation_slots(registration.nthreads, saturation),
             compute_ns: 0,
-            far_bytes: 0,
-            near_bytes: 0,
+            network_bytes: 0,
             nbytes: 0,
             processing: Places::default(),
             has_what: Places::default(),
@@ -111,18 +108,8 @@ impl Worker {
     }
 
     /// Expected time until it has done what it was sent, on one thread.
-    pub(super) fn occupancy_ns(&self, paths: &Paths) -> u64 {
-        self.compute_ns
-            .saturating_add(paths.bytes_ns(PathClass::Fabric, self.far_bytes))
-            .saturating_add(paths.bytes_ns(PathClass::SameMachine, self.near_bytes))
-    }
-
-    /// Sizes of the inputs in `needs_what` that come over a class of paths.
-    pub(super) const fn coming_bytes(&mut self, class: PathClass) -> &mut u64 {
-        match class {
-            PathClass::SameMachine => &mut self.near_bytes,
-            PathClass::Fabric => &mut self.far_bytes,
-        }
+    pub(super) fn occupancy_ns(&self, paths: &Paths, class: PathClass) -> u64 {
+        self.compute_ns.saturating_add(paths.bytes_ns(class, self.network_bytes))
     }
 
     /// Its place among the running workers: slots used a thread.
@@ -185,8 +172,10 @@ impl Machines {
 pub(super) struct Workers {
     table: Vec<Option<Worker>>,
     len: usize,
-    /// Changes whenever a worker comes or goes.
-    version: u64,
+    /// Workers that came, went, began or ceased to run, of late and in order.
+    changed: Vec<WorkerId>,
+    /// How many such changes there were before these.
+    changes_before: u64,
     names: FxHashMap<String, WorkerId>,
     addresses: FxHashMap<String, WorkerId>,
     machines: Machines,
@@ -198,7 +187,13 @@ pub(super) struct Workers {
     pub(super) nthreads: u64,
     /// Memory limits of all that have one: how many workers have each.
     memory_limits: BTreeMap<u64, u32>,
+    /// Numbers of threads: how many workers have each.
+    threads: BTreeMap<u32, u32>,
 }
+
+/// Changes that are remembered while there are few workers; with many, one for each worker. An ask
+/// that is older than all of them looks at the workers themselves.
+const CHANGES: usize = 1024;
 
 impl Workers {
     /// Nobody; the seed decides among equals.
@@ -206,7 +201,8 @@ impl Workers {
         Self {
             table: Vec::new(),
             len: 0,
-            version: 0,
+            changed: Vec::new(),
+            changes_before: 0,
             names: FxHashMap::default(),
             addresses: FxHashMap::default(),
             machines: Machines::default(),
@@ -214,6 +210,7 @@ impl Workers {
             running_nthreads: 0,
             nthreads: 0,
             memory_limits: BTreeMap::new(),
+            threads: BTreeMap::new(),
         }
     }
 
@@ -243,9 +240,29 @@ impl Workers {
         self.memory_limits.first_key_value().map_or(u64::MAX, |(limit, _)| *limit)
     }
 
-    /// Number of the current set of workers; never 0 once a worker came.
+    /// The fewest threads that a worker has, as it said; the largest number without workers.
+    pub(super) fn fewest_threads(&self) -> u32 {
+        self.threads.first_key_value().map_or(u32::MAX, |(threads, _)| *threads)
+    }
+
+    /// Number of the current set of workers and of those that run; never 0 once a worker came.
     pub(super) const fn version(&self) -> u64 {
-        self.version
+        self.changes_before + self.changed.len() as u64
+    }
+
+    /// Workers that came, went, began or ceased to run since a version; none when that is too long
+    /// ago to be remembered.
+    pub(super) fn changed_since(&self, version: u64) -> Option<&[WorkerId]> {
+        let from = usize::try_from(version.checked_sub(self.changes_before)?).ok()?;
+        self.changed.get(from..)
+    }
+
+    fn note_change(&mut self, worker: WorkerId) {
+        if self.changed.len() >= self.len.max(CHANGES) {
+            self.changes_before += self.changed.len() as u64;
+            self.changed.clear();
+        }
+        self.changed.push(worker);
     }
 
     /// By number.
@@ -281,9 +298,10 @@ impl Workers {
         if limit > 0 {
             *self.memory_limits.entry(limit).or_insert(0) += 1;
         }
+        *self.threads.entry(worker.registration().nthreads).or_insert(0) += 1;
         self.table[id.index()] = Some(worker);
         self.len += 1;
-        self.version += 1;
+        self.note_change(id);
     }
 
     /// Takes a worker out of every register.
@@ -296,15 +314,10 @@ impl Workers {
         }
         self.machines.remove(id);
         self.nthreads -= u64::from(worker.nthreads);
-        let limit = worker.registration().memory_limit_bytes;
-        if let Some(count) = self.memory_limits.get_mut(&limit) {
-            *count -= 1;
-            if *count == 0 {
-                self.memory_limits.remove(&limit);
-            }
-        }
+        count_down(&mut self.memory_limits, &worker.registration().memory_limit_bytes);
+        count_down(&mut self.threads, &worker.registration().nthreads);
         self.len -= 1;
-        self.version += 1;
+        self.note_change(id);
         Some(worker)
     }
 
@@ -315,6 +328,7 @@ impl Workers {
             let (load, nthreads) = (worker.load(), u64::from(worker.nthreads));
             self.emptiest.insert(id, load);
             self.running_nthreads += nthreads;
+            self.note_change(id);
         }
     }
 
@@ -326,6 +340,7 @@ impl Workers {
         if self.emptiest.contains(id) {
             self.emptiest.remove(id);
             self.running_nthreads -= nthreads;
+            self.note_change(id);
         }
     }
 
@@ -348,5 +363,15 @@ impl Workers {
     /// Registers for names and addresses, for checks.
     pub(super) fn register_sizes(&self) -> (usize, usize) {
         (self.names.len(), self.addresses.len())
+    }
+}
+
+/// One worker less has this.
+fn count_down<K: Ord>(counts: &mut BTreeMap<K, u32>, key: &K) {
+    if let Some(count) = counts.get_mut(key) {
+        *count -= 1;
+        if *count == 0 {
+            counts.remove(key);
+        }
     }
 }

@@ -10,6 +10,7 @@ use crate::ids::{RunId, TaskId, WorkerId};
 use crate::messages::{WorkerRegistration, WorkerStatus};
 use crate::paths::PathSpeeds;
 use crate::time::Time;
+use std::collections::BTreeSet;
 
 /// Why and how a worker was lost.
 #[derive(Clone, Debug)]
@@ -109,13 +110,13 @@ impl SchedulerState {
     /// A worker came, or runs again: tasks that only it may serve are tried.
     pub(super) fn try_unrunnable(&mut self, worker: WorkerId) {
         let Some(record) = self.workers.get(worker) else { return };
-        let serves = |task: &TaskId| {
-            let terms = self.asks.terms(self.tasks[task.index()].ask);
+        let serves = |(ask, _): &(u32, &BTreeSet<TaskId>)| {
+            let terms = self.asks.terms(*ask);
             let named = terms.allow_other_workers || terms.names(record.registration());
             named && terms.fits(record.registration())
         };
-        let tasks = self.unrunnable.iter().map(|(task, _)| task);
-        let mut tasks: Vec<TaskId> = tasks.filter(serves).collect();
+        let served = self.unrunnable.asks().filter(serves);
+        let mut tasks: Vec<TaskId> = served.flat_map(|(_, tasks)| tasks).copied().collect();
         self.recommend_best_last(&mut tasks, TaskState::Processing);
     }
 

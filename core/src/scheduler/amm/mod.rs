@@ -130,6 +130,12 @@ impl Amm {
         }
     }
 
+    /// A worker has no task left. One that leaves may go as soon as its last task has ended: then it
+    /// is looked at once more, without waiting for the clock.
+    pub(super) fn emptied(&mut self, worker: WorkerId) {
+        self.hurry |= self.retiring.contains_key(&worker);
+    }
+
     /// The policies run as soon as the driver lets them.
     pub(super) fn soon(&mut self, now: Time) {
         self.due = self.due.map(|due| due.min(now));
@@ -154,9 +160,6 @@ impl Amm {
 impl SchedulerState {
     /// Carries orders on, when something that they wait for has happened. Runs after each event.
     pub(super) fn manage_memory(&mut self, out: &mut SchedulerOut) {
-        if !self.amm.retiring.is_empty() {
-            self.notice_empty_workers();
-        }
         if std::mem::take(&mut self.amm.hurry) && self.amm.has_orders() {
             self.run_policies(false, out);
         }

@@ -118,8 +118,7 @@ impl SchedulerState {
     /// Occupancy and slots of a worker, requests in flight included.
     fn combined(&self, worker: WorkerId) -> (u64, u32) {
         let at = self.workers.get(worker);
-        let (occupancy_ns, slots) =
-            at.map_or((0, 0), |at| (at.occupancy_ns(&self.paths), at.slots_used));
+        let (occupancy_ns, slots) = at.map_or((0, 0), |at| (self.occupancy_ns(at), at.slots_used));
         self.stealing.in_flight.combined(worker, occupancy_ns, slots)
     }
 
@@ -227,14 +226,15 @@ impl SchedulerState {
                 continue;
             }
             let stimulus_id = self.stealing.in_flight.next_stimulus();
-            let threads = self.asks.terms(self.tasks[task.index()].ask).threads;
+            let terms = self.asks.terms(self.tasks[task.index()].ask);
             let request = Request {
                 victim: victim.worker,
                 thief: offer.thief,
                 stimulus_id,
                 relief_ns: own_ns,
                 burden_ns: offer.burden_ns,
-                threads,
+                threads: terms.threads,
+                is_constrained: !terms.resources.is_empty(),
             };
             self.stealing.in_flight.insert(task, request);
             let worker = victim.worker;
@@ -287,8 +287,8 @@ impl SchedulerState {
         }
         let Some(worker) = self.workers.get(thief) else { return false };
         terms.resources.iter().all(|(name, need)| {
-            let coming = self.stealing.in_flight.iter().filter(|(_, one)| one.thief == thief);
-            let promised = coming.fold(0_u64, |sum, (other, _)| {
+            let coming = self.stealing.in_flight.coming(thief).iter();
+            let promised = coming.fold(0_u64, |sum, other| {
                 let terms = self.asks.terms(self.tasks[other.index()].ask);
                 let need = terms.resources.iter().find(|(has, _)| has == name);
                 sum.saturating_add(need.map_or(0, |(_, need)| *need))

@@ -10,6 +10,7 @@ mod paths;
 mod pause;
 mod placement;
 mod random;
+mod reach;
 mod retire;
 mod retries;
 mod runs;
