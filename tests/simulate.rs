@@ -2,6 +2,7 @@
 
 use crate::support::graphs::{Case, graph, task};
 use crate::support::run::Outcome;
+use crate::support::schema::assert_fits;
 use crate::support::{Launcher, Start};
 use serde_json::{Value, json};
 
@@ -12,7 +13,9 @@ fn simulate(case: &Case, more: &[&str]) -> Outcome {
 
 fn report(case: &Case, more: &[&str]) -> (Value, String) {
     let outcome = simulate(case, &[more, &["--json"]].concat()).expect_code(0);
-    (serde_json::from_str(outcome.last_line()).unwrap(), outcome.stderr)
+    let report = serde_json::from_str(outcome.last_line()).unwrap();
+    assert_fits("simulate", &report);
+    (report, outcome.stderr)
 }
 
 /// So many tasks of a millisecond without inputs.

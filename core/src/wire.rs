@@ -267,7 +267,7 @@ pub fn scheduler_event(worker: WorkerId, message: ToScheduler) -> Option<Schedul
             worker,
             worker_now_ns: heartbeat.now_ns,
             executing: heartbeat.executing,
-            bandwidth: heartbeat.bandwidth,
+            paths: heartbeat.paths,
             rss_bytes: heartbeat.rss_bytes,
         },
         M::Transferred(_)

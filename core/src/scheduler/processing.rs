@@ -181,6 +181,9 @@ impl SchedulerState {
         let Some(at) = self.workers.get_mut(worker) else { return worker };
         let cost_ns = at.processing.get(place).map_or(0, |assigned| assigned.cost_ns);
         at.processing.remove(place);
+        if at.processing.is_empty() {
+            self.amm.emptied(worker);
+        }
         if !long_running {
             at.slots_used = at.slots_used.saturating_sub(terms.threads);
         }
@@ -253,7 +256,7 @@ impl SchedulerState {
             self.round_trip_ns = average.clamp(*ROUND_TRIP_NS.start(), *ROUND_TRIP_NS.end());
         }
         if first && others {
-            self.reprice();
+            self.reprice_drifted();
         }
     }
 

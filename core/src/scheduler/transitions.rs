@@ -5,8 +5,8 @@
 //! itself recommends for the task then replaces the state that was asked for. Every state change is
 //! in the story.
 
-use super::ask::Valid;
 use super::instruction::SchedulerOut;
+use super::reach::Valid;
 use super::{SchedulerState, TaskState};
 use crate::ids::TaskId;
 use crate::story::Transition;

@@ -70,6 +70,7 @@ impl Simulation {
         let faults = scenario.plan.clone();
         let mut me = Self::new(scenario);
         me.checked = checked;
+        me.waits = false;
         me.links = Some(Links::default());
         me.patience_ns = patience_ns(&me.workload.behaviours);
         // Without faults all workers begin together, in the order of their slots.

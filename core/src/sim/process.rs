@@ -293,6 +293,7 @@ impl Simulation {
             now_ns: now.0,
             managed_bytes: state.nbytes(),
             executing: executing.map(|run| (run.task, now.since(run.started))).collect(),
+            paths: life.meter.speeds(),
             ..Heartbeat::default()
         };
         let next = now.after_ns(life.heartbeat_ns);

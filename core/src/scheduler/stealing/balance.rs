@@ -13,7 +13,7 @@ use crate::scheduler::SchedulerState;
 use crate::scheduler::ask::PLAIN;
 use crate::scheduler::instruction::{SchedulerInstruction, SchedulerOut};
 use crate::scheduler::placement::has_free;
-use crate::scheduler::worker::{Assigned, FULL, transfer_ns};
+use crate::scheduler::worker::{Assigned, FULL};
 use rustc_hash::FxHashSet;
 use std::cmp::Reverse;
 
@@ -126,8 +126,7 @@ impl SchedulerState {
     /// Occupancy and slots of a worker, requests in flight included.
     fn combined(&self, worker: WorkerId) -> (u64, u32) {
         let at = self.workers.get(worker);
-        let (occupancy_ns, slots) =
-            at.map_or((0, 0), |at| (at.occupancy_ns(self.bandwidth), at.slots_used));
+        let (occupancy_ns, slots) = at.map_or((0, 0), |at| (self.occupancy_ns(at), at.slots_used));
         self.stealing.in_flight.combined(worker, occupancy_ns, slots)
     }
 
@@ -242,14 +241,15 @@ impl SchedulerState {
                 continue;
             }
             let stimulus_id = self.stealing.in_flight.next_stimulus();
-            let threads = self.asks.terms(self.tasks[task.index()].ask).threads;
+            let terms = self.asks.terms(self.tasks[task.index()].ask);
             let request = Request {
                 victim: victim.worker,
                 thief: offer.thief,
                 stimulus_id,
                 relief_ns: own_ns,
                 burden_ns: offer.burden_ns,
-                threads,
+                threads: terms.threads,
+                is_constrained: !terms.resources.is_empty(),
             };
             self.stealing.in_flight.insert(task, request);
             let worker = victim.worker;
@@ -317,8 +317,8 @@ impl SchedulerState {
         }
         let Some(worker) = self.workers.get(thief) else { return false };
         terms.resources.iter().all(|(name, need)| {
-            let coming = self.stealing.in_flight.iter().filter(|(_, one)| one.thief == thief);
-            let promised = coming.fold(0_u64, |sum, (other, _)| {
+            let coming = self.stealing.in_flight.coming(thief).iter();
+            let promised = coming.fold(0_u64, |sum, other| {
                 let terms = self.asks.terms(self.tasks[other.index()].ask);
                 let need = terms.resources.iter().find(|(has, _)| has == name);
                 sum.saturating_add(need.map_or(0, |(_, need)| *need))
@@ -336,18 +336,6 @@ impl SchedulerState {
             return 0;
         }
         occupancy_ns / u64::from(at.nthreads)
-    }
-
-    /// How long a worker fetches the inputs of a task that it does not hold.
-    fn fetch_ns(&self, task: TaskId, worker: WorkerId) -> u64 {
-        let mut missing_bytes = 0_u64;
-        for input in self.dependencies.row(task) {
-            let record = &self.tasks[input.index()];
-            if !self.overflow.holds(record, worker) {
-                missing_bytes = missing_bytes.saturating_add(record.nbytes);
-            }
-        }
-        transfer_ns(missing_bytes, self.bandwidth)
     }
 }
 

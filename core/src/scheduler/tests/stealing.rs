@@ -5,6 +5,7 @@ use crate::config::{Config, MILLISECOND_NS, SECOND_NS};
 use crate::graph::{Attributes, Graph};
 use crate::ids::{TaskId, WorkerId};
 use crate::messages::{StateAtWorker, WorkerStatus};
+use crate::paths::PathSpeeds;
 use crate::scheduler::{SchedulerEvent, SchedulerInstruction, TaskState};
 use std::sync::Arc;
 
@@ -449,7 +450,7 @@ fn durations_that_differ_from_the_estimates_are_seen_in_heartbeats() {
         worker: WorkerId(0),
         worker_now_ns: 0,
         executing: vec![(TaskId(0), 2 * SECOND_NS)],
-        bandwidth: 0,
+        paths: PathSpeeds::default(),
         rss_bytes: 0,
     });
     assert!((occupancy(&cluster) - 24.0).abs() < 1e-9, "six times twice what runs so far");
