@@ -40,6 +40,7 @@ mod stealing;
 mod submit;
 mod task;
 mod task_events;
+mod together;
 mod transitions;
 mod trials;
 mod unrunnable;
