@@ -161,6 +161,16 @@ pub(super) fn input_name(index: usize) -> String {
     name.iter().rev().collect()
 }
 
+/// The input that a name stands for: `a` is 0, `z` 25, `aa` 26.
+pub(super) fn input_index(name: &str) -> Option<usize> {
+    if name.len() > 4 || !name.bytes().all(|letter| letter.is_ascii_lowercase()) {
+        return None;
+    }
+    let number =
+        name.bytes().fold(0, |number, letter| number * 26 + usize::from(letter - b'a') + 1);
+    number.checked_sub(1)
+}
+
 /// The axis that `axis` names in an array of `axes` axes; negative ones count from the end.
 pub(super) fn axis_of(axis: i64, axes: usize) -> Outcome<usize> {
     let count = axes as i64;
