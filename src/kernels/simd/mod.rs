@@ -5,14 +5,16 @@
 //! level. Every level gives the same bits: the compiler fuses no multiplication with an addition
 //! and reorders no floats. What is not inlined (`libm`) is the same code for all levels.
 //!
-//! `square` is what no plain loop becomes: shuffles, and stores past the cache.
+//! `square` is what no plain loop becomes: shuffles, and stores past the cache; `cut` is what it
+//! becomes only without checks.
 #![expect(unsafe_code, reason = "calls functions that need instructions the machine must have")]
 
+mod cut;
 mod lanes;
-
-pub(super) use lanes::{LaneLoop, Lanes, Packed};
 mod square;
 
+pub(super) use cut::Cut;
+pub(super) use lanes::{LaneLoop, Lanes, Packed};
 pub(super) use square::{Lines, SquareLoop, Squares, settle, side_bytes, squares};
 
 use std::sync::LazyLock;
