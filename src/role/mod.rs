@@ -35,6 +35,7 @@ pub(crate) fn play(start: &Start, end: &ChildEnd) -> anyhow::Result<i32> {
         // The supervisor marks each line of a worker with its name.
         Role::Worker => ("", format!("worker-{}", start.slot)),
     };
+    crate::panics::end_the_process(if who.is_empty() { String::new() } else { format!("{who}: ") });
     crate::observe::log::init(&options.log, who, &name, options.log_dir.as_deref())?;
     rdask_launcher::limits::raise_open_files();
     match start.role {
