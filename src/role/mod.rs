@@ -78,7 +78,11 @@ fn endpoint(
         rdask_transport::Role::Scheduler => config.worker_ttl_ns,
         _ => config.tcp_timeout_ns,
     };
-    let settings = Settings { timeout: Duration::from_nanos(timeout), ..Settings::default() };
+    let settings = Settings {
+        timeout: Duration::from_nanos(timeout),
+        connect_attempts: config.connect_attempts,
+        ..Settings::default()
+    };
     Endpoint::with_settings(identity, Secret::from_bytes(*start.secret.expose()), settings)
 }
 

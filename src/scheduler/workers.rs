@@ -45,11 +45,15 @@ impl Driver {
                 self.observer.unfinished(&self.state, now, &name, end);
                 self.pass_on(worker, message);
             }
+            M::WorkerStatusChange { status } => {
+                let (now, name) = (self.clock.now(), self.name_of(worker));
+                self.observer.worker_status(now, &name, status);
+                self.pass_on(worker, message);
+            }
             M::LongRunning { .. }
             | M::AddKeys { .. }
             | M::ReleaseWorkerData { .. }
             | M::RequestRefreshWhoHas { .. }
-            | M::WorkerStatusChange { .. }
             | M::StealResponse { .. }
             | M::BadReplica { .. } => self.pass_on(worker, message),
             M::Heartbeat(heartbeat) => self.on_heartbeat(worker, *heartbeat),
