@@ -60,7 +60,7 @@ pub(super) fn each<P: Send>(pieces: Vec<P>, work: impl Fn(P) -> Outcome<()> + Sy
             let started = std::thread::Builder::new().spawn_scoped(scope, || {
                 leave_the_callers_core();
                 // The caller takes a panic over.
-                panics::caught(&serve);
+                panics::caught(serve);
             });
             match started {
                 Ok(helper) => running.push(helper),
