@@ -35,6 +35,12 @@ pub(in crate::kernels) trait Lanes: Copy {
     fn minimum(self, other: Self) -> Self;
     /// The larger one; NaN when either is.
     fn maximum(self, other: Self) -> Self;
+    /// The smaller one; the other on a draw or where either is NaN.
+    fn lesser(self, other: Self) -> Self;
+    /// The larger one; the other on a draw or where either is NaN.
+    fn greater(self, other: Self) -> Self;
+    /// A bit for each element that equals the other one, the first one's lowest.
+    fn equal(self, other: Self) -> u64;
     /// `-x`
     fn negative(self) -> Self;
     /// `|x|`
@@ -98,6 +104,11 @@ macro_rules! plain {
                     |$z| $of_one,
                 ))
             })*
+            #[inline(always)]
+            fn equal(self, other: Self) -> u64 {
+                let both = self.0.iter().zip(&other.0).enumerate();
+                both.fold(0, |bits, (lane, (x, y))| bits | u64::from(x == y) << lane)
+            }
         }
     };
 }
@@ -108,7 +119,9 @@ macro_rules! plain_floats {
             two: [
                 add x y => x + y, subtract x y => x - y, multiply x y => x * y, divide x y => x / y,
                 minimum x y => if (x <= y) | x.is_nan() { x } else { y },
-                maximum x y => if (x >= y) | x.is_nan() { x } else { y }
+                maximum x y => if (x >= y) | x.is_nan() { x } else { y },
+                lesser x y => if x < y { x } else { y },
+                greater x y => if x > y { x } else { y }
             ],
             one: [negative x => -x, abs x => x.abs(), sqrt x => x.sqrt()]);)*
     };
@@ -121,7 +134,8 @@ macro_rules! plain_integers {
             two: [
                 add x y => x.wrapping_add(y), subtract x y => x.wrapping_sub(y),
                 multiply x y => x.wrapping_mul(y),
-                divide x _y => x, minimum x _y => x, maximum x _y => x
+                divide x _y => x, minimum x _y => x, maximum x _y => x, lesser x _y => x,
+                greater x _y => x
             ],
             one: [negative x => x.wrapping_neg(), abs x => x, sqrt x => x]);)*
     };
@@ -168,8 +182,8 @@ mod x86 {
         (
             $name:ident $vector:ident of $count:literal $type:ident, $here:ident,
             [$load:ident $store:ident $add:ident $subtract:ident $multiply:ident $divide:ident
-             $sqrt:ident $xor:ident $and:ident $splat:ident],
-            $choose:ident
+             $sqrt:ident $xor:ident $and:ident $splat:ident $lesser:ident $greater:ident],
+            $choose:ident $equal:ident
         ) => {
             #[derive(Clone, Copy)]
             pub(in super::super) struct $name($vector);
@@ -211,6 +225,18 @@ mod x86 {
                 #[inline(always)]
                 fn maximum(self, other: Self) -> Self {
                     Self($choose!($type, _CMP_GE_OQ, self.0, other.0))
+                }
+                #[inline(always)]
+                fn lesser(self, other: Self) -> Self {
+                    Self(call!($lesser(self.0, other.0)))
+                }
+                #[inline(always)]
+                fn greater(self, other: Self) -> Self {
+                    Self(call!($greater(self.0, other.0)))
+                }
+                #[inline(always)]
+                fn equal(self, other: Self) -> u64 {
+                    $equal!($type, self.0, other.0)
                 }
                 #[inline(always)]
                 fn negative(self) -> Self {
@@ -277,6 +303,18 @@ mod x86 {
                     self
                 }
                 #[inline(always)]
+                fn lesser(self, _: Self) -> Self {
+                    self
+                }
+                #[inline(always)]
+                fn greater(self, _: Self) -> Self {
+                    self
+                }
+                #[inline(always)]
+                fn equal(self, _: Self) -> u64 {
+                    0
+                }
+                #[inline(always)]
                 fn negative(self) -> Self {
                     let zero = call!($zero());
                     Self(call!($subtract(zero, self.0)))
@@ -323,18 +361,41 @@ mod x86 {
         }};
     }
 
+    /// A bit for each pair that is equal.
+    macro_rules! equal2 {
+        (f64, $x:expr, $y:expr) => {
+            equal2!(@ _mm256_cmp_pd, _mm256_movemask_pd, $x, $y)
+        };
+        (f32, $x:expr, $y:expr) => {
+            equal2!(@ _mm256_cmp_ps, _mm256_movemask_ps, $x, $y)
+        };
+        (@ $cmp:ident, $mask:ident, $x:expr, $y:expr) => {{
+            let equal = call!($cmp::<_CMP_EQ_OQ>($x, $y));
+            call!($mask(equal)) as u64
+        }};
+    }
+
+    macro_rules! equal512 {
+        (f64, $x:expr, $y:expr) => {
+            u64::from(call!(_mm512_cmp_pd_mask::<_CMP_EQ_OQ>($x, $y)))
+        };
+        (f32, $x:expr, $y:expr) => {
+            u64::from(call!(_mm512_cmp_ps_mask::<_CMP_EQ_OQ>($x, $y)))
+        };
+    }
+
     lanes!(Four __m256d of 4 f64, Has2, [_mm256_loadu_pd _mm256_storeu_pd _mm256_add_pd
         _mm256_sub_pd _mm256_mul_pd _mm256_div_pd _mm256_sqrt_pd _mm256_xor_pd _mm256_and_pd
-        _mm256_set1_pd], choose2);
+        _mm256_set1_pd _mm256_min_pd _mm256_max_pd], choose2 equal2);
     lanes!(Eight __m256 of 8 f32, Has2, [_mm256_loadu_ps _mm256_storeu_ps _mm256_add_ps
         _mm256_sub_ps _mm256_mul_ps _mm256_div_ps _mm256_sqrt_ps _mm256_xor_ps _mm256_and_ps
-        _mm256_set1_ps], choose2);
+        _mm256_set1_ps _mm256_min_ps _mm256_max_ps], choose2 equal2);
     lanes!(WideEight __m512d of 8 f64, Has512, [_mm512_loadu_pd _mm512_storeu_pd _mm512_add_pd
         _mm512_sub_pd _mm512_mul_pd _mm512_div_pd _mm512_sqrt_pd _mm512_xor_pd _mm512_and_pd
-        _mm512_set1_pd], choose512);
+        _mm512_set1_pd _mm512_min_pd _mm512_max_pd], choose512 equal512);
     lanes!(WideSixteen __m512 of 16 f32, Has512, [_mm512_loadu_ps _mm512_storeu_ps _mm512_add_ps
         _mm512_sub_ps _mm512_mul_ps _mm512_div_ps _mm512_sqrt_ps _mm512_xor_ps _mm512_and_ps
-        _mm512_set1_ps], choose512);
+        _mm512_set1_ps _mm512_min_ps _mm512_max_ps], choose512 equal512);
 
     /// The lower halves of products of 64 bits, of three products of 32.
     macro_rules! times2_64 {
