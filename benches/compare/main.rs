@@ -2,7 +2,7 @@
 //! a task costs as graphs grow.
 //!
 //! Every figure is a median of runs in turn, ours and theirs, with the machine in the heading. What
-//! is not here is named with what to install. It takes a quarter of an hour on two cores, so that
+//! is not here is named with what to install. It takes ten minutes on two cores, so that
 //! `make bench`, which runs all benches, leaves it out: the word `run` starts it; words behind it
 //! choose graphs, `metg` or `growth`.
 #![expect(clippy::print_stdout, reason = "a bench prints its tables")]

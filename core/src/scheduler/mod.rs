@@ -42,6 +42,7 @@ mod stealing;
 mod submit;
 mod task;
 mod task_events;
+mod together;
 mod transitions;
 mod trials;
 mod unrunnable;

@@ -66,6 +66,7 @@ impl SchedulerState {
                 // A worker came that is too small for it: it has to choose.
                 self.transition(task, TaskState::Released, out);
             } else if self.has_slot(worker, task) {
+                let task = self.next_queued(task, worker);
                 self.transition(task, TaskState::Processing, out);
             } else {
                 break;

@@ -64,6 +64,9 @@ impl Simulation {
                 self.on_registered(worker, heartbeat_ns);
             } else if Self::ends_worker(&message) {
                 return self.end(worker, false);
+            } else if let ToWorker::RemoveWorker { worker: gone } = message {
+                events.push(WorkerEvent::RemoveWorker { worker: gone });
+                self.forget(worker, gone, &mut events);
             } else if let Some(event) = wire::worker_event(message, &self.machines[slot].boot_id) {
                 events.push(event);
             }

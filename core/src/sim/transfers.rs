@@ -174,6 +174,22 @@ impl Simulation {
         }
     }
 
+    /// A worker is told that a peer is gone: it waits no longer for what it asked it for.
+    pub(super) fn forget(
+        &mut self,
+        worker: WorkerId,
+        gone: WorkerId,
+        events: &mut Vec<WorkerEvent>,
+    ) {
+        let Some(life) = self.life_mut(worker) else { return };
+        let given_up: Vec<_> =
+            life.asked.iter().filter(|(_, (peer, _))| *peer == gone).map(|(one, _)| *one).collect();
+        for transfer in given_up {
+            life.asked.remove(&transfer);
+            events.push(WorkerEvent::GatherDepNetworkFailure { transfer });
+        }
+    }
+
     fn path(&self, worker: WorkerId, peer: WorkerId) -> Path {
         let spec = |worker: WorkerId| &self.machines[self.slot_of[worker.index()]].spec;
         let (a, b) = (spec(worker), spec(peer));

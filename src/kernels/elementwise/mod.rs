@@ -6,9 +6,10 @@
 //!   (once, at parse)                   (once for each combination of dtypes)   (each run)
 //! ```
 //!
-//! `joined` takes arithmetic on floats together for the interpreter in `machine`; `vector` has one
-//! loop for every other operation, `curves` the functions beyond arithmetic, `quotient` division of
-//! integers by one number. Results do not depend on the block length, the number of threads or the vector width.
+//! `joined` takes arithmetic together for the interpreter in `machine`; `vector` has one loop for
+//! every other operation, `curves` the functions beyond arithmetic, `quotient` division of integers
+//! by one number. Results do not depend on the block length, the number of threads or the vector
+//! width.
 
 mod clip;
 pub(super) mod complex;
@@ -94,6 +95,18 @@ impl Map {
         let mut output = Output::new(context, program.dtype, &shape)?;
         program.run(inputs, &shape, output.bytes_mut(), (Level::best(), context.threads))?;
         output.seal()
+    }
+
+    /// dtype of the result.
+    pub(super) fn dtype(&self, inputs: &[View<'_>]) -> Outcome<DType> {
+        Ok(self.program(inputs)?.dtype)
+    }
+
+    /// Computes as many elements as `out` has room for, on inputs of as many, on this thread.
+    pub(super) fn fill(&self, inputs: &[View<'_>], out: &mut [u8]) -> Outcome<()> {
+        let program = self.program(inputs)?;
+        let count = out.len() / program.dtype.size();
+        program.run(inputs, &[count], out, (Level::best(), 1))
     }
 
     fn program(&self, inputs: &[View<'_>]) -> Outcome<Arc<Program>> {

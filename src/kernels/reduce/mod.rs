@@ -1,16 +1,18 @@
 //! Reductions over axes: their parameters, the shape and dtype of their results.
 //!
 //! `job` chooses the fold for a dtype, `fold` and `element` say what is folded, `stage` and `lanes`
-//! hold the loops. `argument`, `scan` and `groupby` are the reductions that no fold can express. The
+//! hold the loops, `extreme` those of floats. `argument`, `scan` and `groupby` are the reductions that no fold can express. The
 //! order of additions depends on the shape and the axes alone.
 
 mod argument;
 pub(super) mod element;
+mod extreme;
 mod fold;
 mod groupby;
 mod job;
 mod lanes;
 mod members;
+mod piecewise;
 mod scan;
 mod stage;
 
@@ -24,6 +26,7 @@ use super::widened;
 use argument::Argument;
 use groupby::GroupBy;
 use job::Job;
+pub(super) use piecewise::PiecewiseSum;
 use rdask_core::messages::TaskError;
 use rdask_store::{DType, Sealed};
 use scan::Scan;
