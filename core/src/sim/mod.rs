@@ -398,10 +398,15 @@ impl Simulation {
             && !self.deaf.contains(&life.worker)
     }
 
-    /// Whether every machine has room for whatever comes.
+    /// Whether no machine has a limit that inputs could be too large for.
     fn is_roomy(&self) -> bool {
         let most = |machine: &Machine| machine.spec.memory_limit_bytes == 0;
         self.machines.iter().all(most)
+    }
+
+    /// Whether whatever comes to any machine finds room there, in memory or on a disk.
+    fn has_room(&self) -> bool {
+        self.machines.iter().all(|machine| machine.spec.room_bytes() == u64::MAX)
     }
 
     /// Whether some machine gives a task what it asks for.

@@ -7,7 +7,7 @@ use super::Simulation;
 use crate::config::{Config, MILLISECOND_NS, MemoryMeasure, Policies};
 use crate::ids::{TaskId, WorkerId};
 use crate::rng::Rng;
-use crate::scheduler::{CloseTerms, Retirees, SchedulerEvent};
+use crate::scheduler::{CloseTerms, Retirees, SchedulerEvent, TaskState};
 use crate::time::Time;
 use crate::worker::State;
 
@@ -96,6 +96,12 @@ impl Simulation {
                 target: None,
             })),
             Order::Replicate { tasks, n, slots } => {
+                // What is not in memory has no copies: the next one that is.
+                let held = |state: TaskState| state == TaskState::Memory;
+                let tasks = tasks
+                    .into_iter()
+                    .map(|task| self.next_in(task, held).unwrap_or(task))
+                    .collect();
                 let workers: Option<Vec<WorkerId>> = slots
                     .map(|slots| slots.into_iter().filter_map(|slot| self.living(slot)).collect());
                 SchedulerEvent::Replicate { tasks, n, workers, branching_factor: 2 }
@@ -109,9 +115,10 @@ impl Simulation {
     /// none.
     pub(super) fn orders_are_done(&self) -> bool {
         let fetches = |core: &crate::worker::WorkerState| core.is_fetching();
-        !self.scheduler.is_moving_data()
-            && !(self.is_roomy() && self.scheduler.lacks_copies())
-            && !self.lives().any(|life| life.state.as_ref().is_some_and(fetches))
+        let is_short = self.has_room() && self.scheduler.lacks_copies();
+        !(self.scheduler.is_moving_data()
+            || is_short
+            || self.lives().any(|life| life.state.as_ref().is_some_and(fetches)))
     }
 
     /// What of the orders is left, for a run that is stuck.

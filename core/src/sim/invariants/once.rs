@@ -11,7 +11,7 @@ pub(super) fn check(simulation: &Simulation) -> Result<(), String> {
 }
 
 pub(super) fn check_end(simulation: &Simulation) -> Result<(), String> {
-    let tame = simulation.faultless && !simulation.workload.kills() && simulation.is_roomy();
+    let tame = simulation.faultless && !simulation.workload.kills() && simulation.has_room();
     for (task, runs) in simulation.executions.iter().enumerate() {
         let sent = simulation.sent[task];
         if *runs > sent {
