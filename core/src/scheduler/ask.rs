@@ -178,8 +178,8 @@ impl Asks {
         &mut self,
         attributes: impl Iterator<Item = &'a Attributes>,
     ) -> Vec<u32> {
-        let mut numbers: FxHashMap<Terms, u32> = FxHashMap::default();
-        numbers.insert(Terms::new(None), PLAIN);
+        let known = self.asks.iter().zip(0..).map(|(ask, number)| (ask.terms.clone(), number));
+        let mut numbers: FxHashMap<Terms, u32> = known.collect();
         attributes
             .map(|attributes| {
                 let terms = Terms::new(Some(attributes));
@@ -225,6 +225,16 @@ impl Asks {
 }
 
 impl Asks {
+    /// Lists that are current name workers that are there.
+    pub(super) fn check(&self, workers: &Workers) -> Result<(), String> {
+        let current = self.asks.iter().filter(|ask| ask.version == workers.version());
+        let mut listed = current.flat_map(|ask| ask.valid.iter().chain(&ask.large_enough));
+        match listed.find(|worker| !workers.contains(**worker)) {
+            Some(gone) => Err(format!("worker {} is gone and may be chosen", gone.0)),
+            None => Ok(()),
+        }
+    }
+
     /// A registered worker may run what asks for this: it is large enough, and named or one of
     /// the others where these are allowed.
     pub(super) fn serves(&mut self, ask: u32, worker: WorkerId, workers: &Workers) -> bool {

@@ -35,6 +35,7 @@ mod propagate;
 mod queue;
 mod replicas;
 mod report;
+mod resources;
 mod retire;
 mod stealing;
 mod submit;
@@ -43,6 +44,7 @@ mod task_events;
 mod transitions;
 mod trials;
 mod unrunnable;
+mod update_graph;
 mod validate;
 mod worker;
 mod worker_events;
@@ -76,6 +78,7 @@ use stealing::{Answer, Stealing};
 use task::{Edges, Overflow, Task};
 use trials::TrialsByTask;
 use unrunnable::Unrunnable;
+use update_graph::Submissions;
 use worker::Workers;
 
 /// The scheduler: every task, worker and wish of the job.
@@ -87,15 +90,17 @@ pub struct SchedulerState {
     seed: u64,
     now: Time,
     stimulus: Stimulus,
+    /// All graphs, one behind the other.
     graph: Option<Arc<Graph>>,
+    submissions: Submissions,
     tasks: Vec<Task>,
     /// Distinct inputs of each task, in the order of their first use.
     dependencies: Edges,
     dependents: Edges,
     /// Tasks by rank.
     ranked: Vec<TaskId>,
-    /// The user's priority, negated, and the position in the static order of each task. Empty when
-    /// no task has a priority: then ranks are positions.
+    /// The user's priority, negated, and the position in the static order of its graph of each task.
+    /// Empty when no task has a priority and there is one graph: then ranks are positions.
     priorities: Vec<(i32, u32)>,
     overflow: Overflow,
     families: Families,
@@ -162,6 +167,7 @@ impl SchedulerState {
             now: Time::default(),
             stimulus: Stimulus::default(),
             graph: None,
+            submissions: Submissions::default(),
             tasks: Vec::new(),
             dependencies: Edges::default(),
             dependents: Edges::default(),
@@ -286,6 +292,7 @@ impl SchedulerState {
             E::Rebalance { tasks, workers } => self.on_rebalance(tasks, workers),
             E::AllWorkersArrived => self.arrived = self.arrived.or(Some(self.now)),
             E::Timeout => self.on_timeout(out),
+            E::SetResources { worker, resources } => self.on_set_resources(worker, &resources),
         }
     }
 

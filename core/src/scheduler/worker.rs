@@ -141,7 +141,7 @@ fn saturation_slots(nthreads: u32, saturation: f64) -> u32 {
 pub(super) struct Workers {
     table: Vec<Option<Worker>>,
     len: usize,
-    /// Changes whenever a worker comes or goes.
+    /// Changes whenever a worker comes or goes, or has other resources.
     version: u64,
     names: FxHashMap<String, WorkerId>,
     addresses: FxHashMap<String, WorkerId>,
@@ -260,6 +260,11 @@ impl Workers {
         Some(worker)
     }
 
+    /// What a worker has changed: who serves what is found anew.
+    pub(super) const fn note_change(&mut self) {
+        self.version += 1;
+    }
+
     /// The worker takes tasks again.
     pub(super) fn run(&mut self, id: WorkerId) {
         let Some(worker) = self.get(id) else { return };
@@ -279,6 +284,23 @@ impl Workers {
             self.emptiest.remove(id);
             self.running_nthreads -= nthreads;
         }
+    }
+
+    /// The limits and the running threads that are kept are those of the workers that are there.
+    pub(super) fn check_limits(&self) -> Result<(), String> {
+        let mut limits = BTreeMap::new();
+        for (_, worker) in self.iter() {
+            let limit = worker.registration().memory_limit_bytes;
+            if limit > 0 {
+                *limits.entry(limit).or_insert(0_u32) += 1;
+            }
+        }
+        let running = self.iter().filter(|(id, _)| self.emptiest.contains(*id));
+        let running: u64 = running.map(|(_, worker)| u64::from(worker.nthreads)).sum();
+        if limits == self.memory_limits && running == self.running_nthreads {
+            return Ok(());
+        }
+        Err("memory limits or running threads are miscounted".to_owned())
     }
 
     /// Registers for names and addresses, for checks.

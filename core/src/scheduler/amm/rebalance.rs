@@ -19,6 +19,19 @@ pub(super) struct Scope {
     workers: Option<Vec<WorkerId>>,
 }
 
+impl Scope {
+    pub(super) fn forget_worker(&mut self, worker: WorkerId) {
+        if let Some(workers) = &mut self.workers {
+            workers.retain(|other| *other != worker);
+        }
+    }
+
+    /// Workers that are named.
+    pub(super) fn named(&self) -> impl Iterator<Item = &WorkerId> {
+        self.workers.iter().flatten()
+    }
+}
+
 /// A result on its way.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Move {
@@ -56,6 +69,8 @@ impl SchedulerState {
             tasks.sort_unstable();
             tasks
         });
+        let there = |worker: &WorkerId| self.workers.contains(*worker);
+        let workers = workers.map(|list| list.into_iter().filter(there).collect());
         self.amm.rebalance = Some(Scope { tasks, workers });
         self.amm.hurry();
     }

@@ -26,6 +26,11 @@ impl Copies {
             workers.retain(|other| *other != worker);
         }
     }
+
+    /// Workers that are named.
+    pub(super) fn named(&self) -> impl Iterator<Item = &WorkerId> {
+        self.workers.iter().flatten()
+    }
 }
 
 impl Amm {

@@ -4,11 +4,14 @@
 mod amm;
 mod bugs;
 mod cluster;
+mod deaths;
 mod edges;
 mod failures;
+mod graphs;
 mod pause;
 mod placement;
 mod random;
+mod resources;
 mod retire;
 mod retries;
 mod runs;
