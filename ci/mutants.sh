@@ -5,14 +5,15 @@
 . "$(dirname "${BASH_SOURCE[0]}")/env.sh"
 
 seeds=2000
-limit=2700    # seconds in all
+limit=${MUTANTS_LIMIT:-2700}  # seconds in all; a machine that is busy needs more
 patience=600  # seconds for one bug's seeds
 copy=$target/mutants/tree
 export CARGO_TARGET_DIR=$target/mutants/target
 mkdir -p "$copy" "$CARGO_TARGET_DIR"
 
-# What an earlier run left is overwritten. Cargo goes by the time of a file: those that a patch may
+# What an earlier run left is overwritten; bugs that are no more must not stay. Cargo goes by the time of a file: those that a patch may
 # have changed count as new.
+rm -rf "$copy/core/tests/mutants"
 tar -cf - --exclude=./target --exclude=./.git . | tar -xf - -C "$copy" || exit 1
 cd "$copy" || exit 1
 sed -n 's|^+++ b/||p' core/tests/mutants/*.patch | sort -u | xargs touch

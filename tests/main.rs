@@ -17,6 +17,7 @@ mod give_up;
 mod kernels;
 mod kernels_dtypes;
 mod kernels_elementwise;
+mod kernels_fuse;
 mod kernels_linalg;
 mod kernels_oracle;
 mod kernels_order;

@@ -3,6 +3,7 @@
 
 use crate::support::graphs::{Case, graph, task, tree, tree_root, tree_sum};
 use crate::support::run::{Outcome, Run};
+use crate::support::schema::assert_fits;
 use crate::support::{Launcher, Start};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
@@ -26,6 +27,7 @@ fn replay(record: &Path, more: &[&str]) -> Outcome {
 fn agreeing(record: &Path) -> Value {
     let outcome = replay(record, &["--json", "--validate"]).expect_code(0);
     let said: Value = serde_json::from_str(outcome.last_line()).unwrap();
+    assert_fits("replay", &said);
     assert_eq!((&said["agrees"], &said["diverged"]), (&json!(true), &Value::Null), "{said}");
     said
 }
@@ -59,6 +61,8 @@ fn a_story_a_prefix_and_the_events_of_a_record() {
     recording(&case, Launcher::Local).finish().expect_code(0);
     let record = record_of(&case);
     let root = tree_root(2);
+    let told = replay(&record, &["--story", &root, "--json"]).expect_code(0);
+    assert_fits("replay", &serde_json::from_str(told.last_line()).unwrap());
     let story = replay(&record, &["--story", &root]).expect_code(0).stdout;
     assert!(story.contains("the same as recorded"), "{story}");
     for step in ["Released -> Waiting", "Waiting -> Processing", "Processing -> Memory"] {
@@ -76,6 +80,9 @@ fn a_story_a_prefix_and_the_events_of_a_record() {
     let finished = events.lines().filter(|line| line.contains(" task-finished ")).count();
     assert_eq!(finished, 4 * 3 + 3, "{events}");
     assert!(events.contains(&format!("task-finished {root} run")), "{events}");
+    for line in replay(&record, &["--events", "--json"]).expect_code(0).stdout.lines() {
+        assert_fits("replay-events", &serde_json::from_str(line).unwrap());
+    }
 }
 
 #[test]

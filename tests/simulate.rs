@@ -2,6 +2,7 @@
 
 use crate::support::graphs::{Case, graph, task};
 use crate::support::run::Outcome;
+use crate::support::schema::assert_fits;
 use crate::support::{Launcher, Start};
 use serde_json::{Value, json};
 
@@ -12,7 +13,9 @@ fn simulate(case: &Case, more: &[&str]) -> Outcome {
 
 fn report(case: &Case, more: &[&str]) -> (Value, String) {
     let outcome = simulate(case, &[more, &["--json"]].concat()).expect_code(0);
-    (serde_json::from_str(outcome.last_line()).unwrap(), outcome.stderr)
+    let report = serde_json::from_str(outcome.last_line()).unwrap();
+    assert_fits("simulate", &report);
+    (report, outcome.stderr)
 }
 
 /// So many tasks of a millisecond without inputs.
@@ -83,4 +86,42 @@ fn wrong_requests_are_refused_with_a_way_out() {
     let error = simulate(&case, &["--threads", "2"]).expect_code(2).stderr;
     assert!(error.contains("no worker can run task 'x': it asks for 3 threads"), "{error}");
     simulate(&case, &["--threads", "3"]).expect_code(0);
+}
+
+#[test]
+fn a_job_that_fails_on_the_way_is_no_schedule() {
+    let case = independent(40);
+    let more = ["--faults", "crash", "--set", "scheduler.allowed-failures=0", "--json"];
+    let failed = (0..20_u32).find_map(|seed| {
+        let outcome = simulate(&case, &[&more[..], &["--seed", &seed.to_string()]].concat());
+        (outcome.code != Some(0)).then_some(outcome)
+    });
+    let outcome = failed.expect("a crash hits a running task in one of twenty runs");
+    let report: Value = serde_json::from_str(outcome.expect_code(1).last_line()).unwrap();
+    assert!(report["erred"].as_u64().unwrap() > 0 && report["ratio"].is_null(), "{report}");
+    assert!(report["failure"]["message"].as_str().unwrap().contains("died"), "{report}");
+}
+
+#[test]
+fn a_partition_ends_and_so_does_the_job() {
+    let case = Case::new(&exchange(30));
+    for seed in 0..8_u32 {
+        let seed = seed.to_string();
+        let (report, _) = report(&case, &["--faults", "partition", "--seed", &seed]);
+        // The workers beyond it are lost after the ttl of 30 s, their work is done again.
+        assert!(report["makespan"].as_f64().unwrap() < 200.0, "{report}");
+    }
+}
+
+/// So many sources, each read by three tasks.
+fn exchange(count: usize) -> Value {
+    let busy = || json!({"kernel": "bytes", "size": 1000, "us": 1000});
+    let mut tasks: Vec<Value> =
+        (0..count).map(|at| task(&format!("a-{at}"), busy(), &[])).collect();
+    for at in 0..count {
+        let inputs = [at, (at + 7) % count, (at + 13) % count].map(|at| format!("a-{at}"));
+        let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
+        tasks.push(task(&format!("b-{at}"), busy(), &inputs));
+    }
+    graph(tasks, &[])
 }

@@ -4,7 +4,7 @@
 use crate::support::run::Outcome;
 use crate::support::schema::assert_fits;
 use crate::support::{Launcher, Start, oracle};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
@@ -293,4 +293,27 @@ fn the_example_gives_what_it_says() {
         .expect_code(0);
     assert_eq!(outcome.stdout.lines().count(), 1000);
     assert!(outcome.stdout.lines().last().unwrap().ends_with("logistic.sh 4040 10"));
+}
+
+#[test]
+fn what_a_run_printed_is_shown_wherever_it_is_kept() {
+    let folder = Folder::new();
+    let script = "echo hello {s}; echo oops >&2; exit $(({s} / 2))";
+    let arguments = ["--param", "s=1..2", "--output", "o", "--", "sh", "-c", script];
+    folder.start(Launcher::Local, "sweep", &arguments).expect_code(1);
+    let logs = |key: &str, more: &[&str]| {
+        let outcome =
+            folder.start(Launcher::Local, "logs", &[&[key, "--output", "o"], more].concat());
+        outcome.expect_code(0).stdout
+    };
+    // The first is a result, the second, which failed, stands in the log.
+    let text = logs("s=1", &[]);
+    assert!(text.contains("---- stdout, the result: ") && text.contains("\nhello 1\n"), "{text}");
+    assert!(text.contains("---- stderr\noops\n"), "{text}");
+    let text = logs("s=2", &[]);
+    assert!(text.contains("---- stdout\nhello 2\n---- stderr\noops\n"), "{text}");
+    let line: Value = serde_json::from_str(&logs("s=1", &["--json"])).unwrap();
+    assert_eq!((&line["stdout"], &line["captured"]), (&json!("hello 1\n"), &json!(true)), "{line}");
+    std::fs::remove_file(folder.path("o").join("manifest.json")).unwrap();
+    assert!(logs("s=1", &[]).contains("---- stdout became the result, which is in no file here"));
 }

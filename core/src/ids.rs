@@ -11,6 +11,7 @@ macro_rules! dense_id {
         #[derive(
             Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize,
         )]
+        #[serde(transparent)]
         pub struct $name(pub u32);
 
         impl $name {
@@ -51,6 +52,7 @@ dense_id!(
 
 /// One sending of a task to a worker (Dask's `run_id`): unique in the job, larger means later.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct RunId(pub u64);
 
 impl RunId {
@@ -60,4 +62,5 @@ impl RunId {
 
 /// One `GatherDep` of a worker: tells the end of an abandoned transfer from that of a newer one.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct TransferId(pub u64);

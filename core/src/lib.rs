@@ -26,6 +26,7 @@ pub mod ids;
 pub mod key;
 pub mod messages;
 pub mod nearest;
+pub mod paths;
 pub mod record;
 pub mod rng;
 pub mod scheduler;

@@ -6,6 +6,7 @@
 //! docs/protocol.md says which message can arrive late and what exposes it.
 
 use crate::ids::{RunId, SpecId, TaskId, TransferId, WorkerId};
+use crate::paths::PathSpeeds;
 use serde::{Deserialize, Serialize};
 
 /// Lower runs first: larger user priority, then earlier graph, then the static order.
@@ -346,8 +347,8 @@ pub struct Heartbeat {
     pub ready_count: u32,
     /// Bytes received over each path so far: same process, shared memory, UCX, TCP.
     pub received_bytes: [u64; 4],
-    /// Bytes a second that recent transfers reached; 0 = none yet.
-    pub bandwidth: u64,
+    /// How fast recent transfers were, by class of path.
+    pub paths: PathSpeeds,
 }
 
 /// Worker to scheduler.

@@ -44,8 +44,6 @@ struct Told {
 #[derive(Debug, Default)]
 pub struct Introductions {
     told: FxHashMap<WorkerId, Told>,
-    /// Encoded specs, each once it was needed.
-    specs: Vec<Option<Vec<u8>>>,
 }
 
 impl Introductions {
@@ -137,18 +135,12 @@ impl Introductions {
     ) -> SpecId {
         let spec = graph.spec_of[task.index()];
         if self.told.entry(worker).or_default().specs.insert(spec.index()) {
-            let bytes = self.spec(graph, spec.index());
+            // Each time: kept, the bytes of as many specs as there are tasks would be kept too.
+            let bytes = codec::encode(&graph.specs[spec.index()]);
+            let bytes = bytes.expect("the graph's check bounds specs");
             send(worker, ToWorker::DefineSpec { spec, bytes });
         }
         spec
-    }
-
-    fn spec(&mut self, graph: &Graph, spec: usize) -> Vec<u8> {
-        if self.specs.len() < graph.specs.len() {
-            self.specs.resize(graph.specs.len(), None);
-        }
-        let encode = || codec::encode(&graph.specs[spec]).expect("the graph's check bounds specs");
-        self.specs[spec].get_or_insert_with(encode).clone()
     }
 
     /// Sends who the holders are, so far as the worker does not know.
@@ -269,7 +261,7 @@ pub fn scheduler_event(worker: WorkerId, message: ToScheduler) -> Option<Schedul
             worker,
             worker_now_ns: heartbeat.now_ns,
             executing: heartbeat.executing,
-            bandwidth: heartbeat.bandwidth,
+            paths: heartbeat.paths,
             rss_bytes: heartbeat.rss_bytes,
         },
         M::Transferred(_)

@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 use rdask_core::ids::{TaskId, WorkerId};
-use rdask_core::record::{Encoder, Info, Record, RecordError, Replay, SLOT_BYTES, header};
+use rdask_core::record::{Encoder, Info, Record, RecordError, Replay, SLOT_BYTES, VERSION, header};
 use rdask_core::scheduler::SchedulerEvent;
 use rdask_core::sim::{Scenario, Simulation};
 use rdask_core::time::Time;
@@ -128,8 +128,8 @@ fn other_files_and_versions_are_refused() {
     assert_eq!(read(b""), RecordError::NoRecord);
     assert_eq!(read(b"RDASKGR\0 and more"), RecordError::NoRecord);
     let mut newer = recorded(0);
-    newer[8] = 2;
-    assert_eq!(read(&newer), RecordError::Version { found: 2 });
+    newer[8] += 1;
+    assert_eq!(read(&newer), RecordError::Version { found: VERSION + 1 });
 }
 
 /// A ring of four slots with so many events behind it, as its writer leaves it.

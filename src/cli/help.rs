@@ -68,7 +68,7 @@ fails stops no other; sweep.json and sweep.csv in the output folder list all of 
 
 Examples:
   rdask-hpc sweep --param case=@cases.txt --param seed=1..100 -- ./model {case} {seed}
-  mpirun -n 4 rdask-hpc sweep --param n=1,2,4 --capture result.nc -- ./model -n {n}
+  mpirun -n 4 rdask-hpc sweep --param size=1,2,4 --capture result.nc -- ./model {size}
   rdask-hpc sweep --param seed=1..3 --dry-run -- ./model {seed}
   rdask-hpc sweep --param seed=1..100 --retry-failed -- ./model {seed}
   rdask-hpc logs seed=17";

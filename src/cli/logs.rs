@@ -2,10 +2,12 @@
 
 use super::print;
 use crate::config::{Flags, Surroundings, resolve};
+use crate::output::{MANIFEST, Manifest};
 use crate::task_log::{Attempt, FOLDER, TaskLogs};
 use crate::user_error::UserError;
 use serde_json::json;
 use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// Whose words, and where they are.
@@ -43,17 +45,32 @@ pub(super) fn run(args: LogsArgs) -> anyhow::Result<ExitCode> {
             nothing(&args.key, &logs, &folders[folders.len() - 1].display().to_string()).into()
         );
     }
-    for attempt in attempts {
-        let (stdout, stderr) = attempt.read().map_err(|error| {
+    // Of several attempts that ended well the file has what the last one printed.
+    let last = attempts.iter().rposition(|attempt| attempt.record.captured);
+    for (index, attempt) in attempts.into_iter().enumerate() {
+        let (mut stdout, stderr) = attempt.read().map_err(|error| {
             UserError::new(format!("a log cannot be read: {error}"), attempt.record.worker.clone())
         })?;
+        let result = (last == Some(index)).then(|| result_of(&options.output, &args.key)).flatten();
+        if let Some(path) = &result {
+            stdout = std::fs::read(path).map_err(|error| {
+                UserError::new(format!("cannot be read: {error}"), path.display().to_string())
+            })?;
+        }
         if args.json {
-            print::data(&as_json(attempt, &stdout, &stderr).to_string())?;
+            print::data(&as_json(attempt, &stdout, &stderr, result.as_deref()).to_string())?;
         } else {
-            as_text(attempt, &stdout, &stderr)?;
+            as_text(attempt, &stdout, &stderr, result.as_deref())?;
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The file with the result of a task, when the run has written one.
+fn result_of(output: &Path, key: &str) -> Option<PathBuf> {
+    let text = std::fs::read(output.join(MANIFEST)).ok()?;
+    let manifest: Manifest = serde_json::from_slice(&text).ok()?;
+    Some(output.join(manifest.outputs.get(key)?.file()?))
 }
 
 /// Why there is nothing to show.
@@ -66,7 +83,12 @@ fn nothing(key: &str, logs: &TaskLogs, folder: &str) -> UserError {
     }
 }
 
-fn as_json(attempt: &Attempt, stdout: &[u8], stderr: &[u8]) -> serde_json::Value {
+fn as_json(
+    attempt: &Attempt,
+    stdout: &[u8],
+    stderr: &[u8],
+    result: Option<&Path>,
+) -> serde_json::Value {
     let record = &attempt.record;
     json!({
         "key": record.key,
@@ -79,14 +101,28 @@ fn as_json(attempt: &Attempt, stdout: &[u8], stderr: &[u8]) -> serde_json::Value
         "end": record.end,
         "stdout": String::from_utf8_lossy(stdout),
         "stderr": String::from_utf8_lossy(stderr),
+        "captured": record.captured,
+        "result": result.map(|path| path.display().to_string()),
     })
 }
 
 /// The bytes as the program wrote them, each stream marked when both are there.
-fn as_text(attempt: &Attempt, stdout: &[u8], stderr: &[u8]) -> std::io::Result<()> {
+fn as_text(
+    attempt: &Attempt,
+    stdout: &[u8],
+    stderr: &[u8],
+    result: Option<&Path>,
+) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
     out.write_all(attempt.record.heading().as_bytes())?;
-    for (name, bytes) in [("stdout", stdout), ("stderr", stderr)] {
+    let printed = match result {
+        Some(path) => format!("stdout, the result: {}", path.display()),
+        None => "stdout".to_owned(),
+    };
+    if attempt.record.captured && result.is_none() {
+        writeln!(out, "---- stdout became the result, which is in no file here")?;
+    }
+    for (name, bytes) in [(printed.as_str(), stdout), ("stderr", stderr)] {
         if bytes.is_empty() {
             continue;
         }

@@ -34,6 +34,8 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+/// Exit code when a task failed.
+pub const EXIT_TASK: u8 = 1;
 /// Exit code when the graph, a flag or the configuration is wrong.
 pub const EXIT_USAGE: u8 = 2;
 /// Exit code when the cluster or this machine failed.

@@ -106,7 +106,7 @@ pub(super) fn run(args: SimulateArgs) -> anyhow::Result<ExitCode> {
     }
     let text = if args.json { serde_json::to_string(&report)? } else { as_text(&report) };
     print::data(&text)?;
-    Ok(ExitCode::SUCCESS)
+    Ok(if report.erred == 0 { ExitCode::SUCCESS } else { ExitCode::from(super::EXIT_TASK) })
 }
 
 /// What was assumed of tasks that do not say.
@@ -140,7 +140,7 @@ fn as_text(report: &Report) -> String {
                 bound.critical_path, bound.work, bound.phases, bound.bytes
             ),
         ),
-        ("ratio", format!("{:.3}", report.ratio)),
+        ("ratio", report.ratio.map_or("none: the job failed".to_owned(), |it| format!("{it:.3}"))),
         ("transfers", format!("{}, {} bytes", report.transfers, report.bytes_moved)),
         (
             "peak memory",
@@ -150,6 +150,10 @@ fn as_text(report: &Report) -> String {
             ),
         ),
     ];
+    if let Some(failure) = &report.failure {
+        let (erred, key) = (report.erred, &failure.key);
+        lines.push(("erred", format!("{erred} tasks, first '{key}': {}", failure.message)));
+    }
     if report.deaths > 0 || report.runs > report.tasks {
         let again = report.runs.saturating_sub(report.tasks);
         lines.push(("faults", format!("{} workers died, {again} runs more", report.deaths)));

@@ -53,7 +53,11 @@ fn ucx_version(machine: &Machine, library: &std::path::Path) -> Option<String> {
 }
 
 fn ucx_transports(machine: &Machine) -> Option<Finding> {
-    let tool = machine.program("ucx_info")?;
+    let Some(tool) = machine.program("ucx_info") else {
+        machine.library("libucp.so.0")?;
+        let missing = Finding::missing("UCX transports").why(UCX);
+        return Some(missing.help("ucx_info lists them: apt-get install ucx-utils"));
+    };
     let text = machine.output(&tool, &["-d"])?;
     let names = text.lines().filter_map(|line| line.split_once("Transport:"));
     let names: BTreeSet<&str> = names.map(|(_, name)| name.trim()).collect();

@@ -260,7 +260,8 @@ pub(super) fn run(
     let began = (SystemTime::now(), Instant::now());
     let ran = carry_out(command, asked, around, began.1);
     if let Some(log) = &around.programs.log {
-        let captured = command.spec.capture == Capture::Stdout;
+        let ended_well =
+            ran.as_ref().is_ok_and(|ran| ran.end == End::Exited(ExitStatus::default()));
         let added = log.add(&Ended {
             key: &command.key,
             attempt: asked.attempt,
@@ -270,7 +271,8 @@ pub(super) fn run(
                 Ok(ran) => ran.end.to_string(),
                 Err(error) => format!("not started: {}", error.message),
             },
-            stdout: ran.as_ref().ok().map(|ran| &ran.stdout).filter(|_| !captured),
+            stdout: ran.as_ref().ok().map(|ran| &ran.stdout),
+            captured: ended_well && command.spec.capture == Capture::Stdout,
             stderr: ran.as_ref().ok().map(|ran| &ran.stderr),
         });
         if let Err(error) = added {
@@ -317,7 +319,6 @@ fn carry_out(
             key: command.key.clone(),
             attempt: asked.attempt,
             began: task_log::seconds_of(SystemTime::now()),
-            captured: spec.capture == Capture::Stdout,
         })?;
     }
     let streams =

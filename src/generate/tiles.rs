@@ -16,6 +16,17 @@ pub(super) fn map(expr: &str) -> RunSpec {
     RunSpec::kernel("map", [("expr", expr.into())])
 }
 
+/// Several kernels as one task: each with the names of its inputs, `a`, `b`, … for the task's own
+/// and then the steps in their order.
+pub(super) fn fuse<const N: usize>(steps: [(RunSpec, &[&str]); N]) -> RunSpec {
+    let step = |(spec, inputs): (RunSpec, &[&str])| {
+        let named = [("kernel", spec.name().into()), ("inputs", inputs.to_vec().into())];
+        let named = named.map(|(field, value)| (field.to_owned(), value));
+        Param::Map(named.into_iter().chain(spec.params().iter().cloned()).collect())
+    };
+    RunSpec::kernel("fuse", [("steps", Vec::from(steps.map(step)).into())])
+}
+
 /// Random numbers from 0 to 1, f64. Tile `number` has the plan's seed plus its number as seed, so
 /// that each can be made again alone.
 pub(super) fn random(plan: &Plan, number: u64, shape: [u64; 2]) -> RunSpec {

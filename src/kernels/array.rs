@@ -123,18 +123,19 @@ pub(super) fn integer_object(context: &Context<'_>, value: i64) -> Outcome<Seale
     output.seal()
 }
 
-/// Number of elements; none when it overflows.
+/// Number of elements; none when it overflows. As in numpy the other axes of an empty array count,
+/// too: with an axis added or dropped it would not be empty.
 pub(super) fn count_of(shape: &[usize]) -> Option<usize> {
-    if shape.contains(&0) {
-        return Some(0);
-    }
-    shape.iter().try_fold(1_usize, |count, length| count.checked_mul(*length))
+    let mut others = shape.iter().filter(|length| **length > 0);
+    let count = others.try_fold(1_usize, |count, length| count.checked_mul(*length))?;
+    Some(if shape.contains(&0) { 0 } else { count })
 }
 
-/// Number of bytes; none when it does not fit `isize`.
+/// Number of bytes; none when it, or that of the axes that are not empty, does not fit `isize`.
 pub(super) fn nbytes_of(dtype: DType, shape: &[usize]) -> Option<usize> {
-    let nbytes = count_of(shape)?.checked_mul(dtype.size())?;
-    isize::try_from(nbytes).ok().map(|_| nbytes)
+    let others: Vec<usize> = shape.iter().copied().filter(|length| *length > 0).collect();
+    let nbytes = count_of(&others)?.checked_mul(dtype.size())?;
+    isize::try_from(nbytes).ok().map(|_| if others.len() < shape.len() { 0 } else { nbytes })
 }
 
 /// A shape as numpy writes it in its messages: `()`, `(5,)`, `(3,4)`.
@@ -158,6 +159,16 @@ pub(super) fn input_name(index: usize) -> String {
         rest /= 26;
     }
     name.iter().rev().collect()
+}
+
+/// The input that a name stands for: `a` is 0, `z` 25, `aa` 26.
+pub(super) fn input_index(name: &str) -> Option<usize> {
+    if name.len() > 4 || !name.bytes().all(|letter| letter.is_ascii_lowercase()) {
+        return None;
+    }
+    let number =
+        name.bytes().fold(0, |number, letter| number * 26 + usize::from(letter - b'a') + 1);
+    number.checked_sub(1)
 }
 
 /// The axis that `axis` names in an array of `axes` axes; negative ones count from the end.

@@ -9,6 +9,7 @@ mod cast;
 mod create;
 mod elementwise;
 mod fault;
+mod fuse;
 mod io;
 mod linalg;
 mod npy;

@@ -75,6 +75,18 @@ pub(super) fn promote(left: DType, right: DType) -> Outcome<DType> {
     }
 }
 
+/// The dtype of many arrays together, numpy's `result_type`: the highest kind comes first, or else
+/// i16 and u16 would become i32, and that with f32 an f64.
+///
+/// # Errors
+/// As `promote`.
+pub(super) fn promote_all(dtypes: &[DType]) -> Outcome<DType> {
+    let highest = (0..dtypes.len()).max_by_key(|at| (kind_of(dtypes[*at]), dtypes[*at].size()));
+    let Some(highest) = highest else { return Ok(DType::F64) };
+    let others = dtypes.iter().enumerate().filter(|(at, _)| *at != highest);
+    others.map(|(_, dtype)| *dtype).try_fold(dtypes[highest], promote)
+}
+
 fn finer(x: TimeUnit, y: TimeUnit) -> Outcome<TimeUnit> {
     check_units(x, y).map(|()| x.max(y))
 }

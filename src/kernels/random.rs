@@ -192,7 +192,12 @@ impl Random {
 }
 
 /// Fills `out` with what `value` makes of each word in turn.
-fn fill_words<T: Copy>(level: Level, key: [u64; 2], out: &mut [T], value: impl Fn(u64) -> T) {
+pub(super) fn fill_words<T: Copy>(
+    level: Level,
+    key: [u64; 2],
+    out: &mut [T],
+    value: impl Fn(u64) -> T,
+) {
     match level {
         Level::Avx512 => simd::run(level, Words::<_, _, true> { key, out, value }),
         _ => simd::run(level, Words::<_, _, false> { key, out, value }),

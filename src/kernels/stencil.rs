@@ -8,14 +8,13 @@ use super::Context;
 use super::array::{Output, View, with_type};
 use super::cast::cast;
 use super::fault::{Outcome, fault, value_error};
-use super::numeric::numeric;
 use super::parallel;
 use super::params::{Read, Reader, kind};
 use super::promotion::{Kind, kind_of};
 use super::scalar::{Element, Number};
 use super::simd::{self, Level, Loop};
 use super::table::{Entry, Inputs, entry, of_one};
-use super::time::Ticks;
+use super::time::{Ticks, refuse_times};
 use bytemuck::Pod;
 use num_complex::Complex;
 use rdask_core::graph::Param;
@@ -29,7 +28,10 @@ pub(super) const KERNELS: &[Entry] = &[entry(
     &["offsets", "weights", "boundary", "value"],
     |reader| {
         let stencil = Stencil::parse(reader)?;
-        Ok(numeric("stencil", of_one(move |context, input| stencil.run(context, input))))
+        Ok(of_one(move |context, input| {
+            refuse_times("stencil", [input.dtype])?;
+            stencil.run(context, input)
+        }))
     },
 )];
 
@@ -150,7 +152,8 @@ impl Stencil {
         let is = |wanted: fn(&Number) -> bool| self.weights.iter().any(wanted);
         let exact = matches!(kind_of(input), Kind::Bool | Kind::Signed | Kind::Unsigned);
         Ok(if is(|weight| matches!(weight, Number::Complex(..))) {
-            if input == DType::F32 || input == DType::C64 { DType::C64 } else { DType::C128 }
+            let single = matches!(input, DType::F16 | DType::F32 | DType::C64);
+            if single { DType::C64 } else { DType::C128 }
         } else if exact && is(|weight| matches!(weight, Number::Float(_))) {
             DType::F64
         } else if input == DType::Bool {
@@ -436,5 +439,5 @@ macro_rules! terms {
 }
 
 terms!(wrapping_mul wrapping_add: i8 i16 i32 i64 u8 u16 u32 u64);
-// The last two are never seen here (`numeric`), but a dtype may stand for them.
+// Dates are refused before, but a dtype may stand for them.
 terms!(mul add: f32 f64 Complex<f32> Complex<f64> half::f16 Ticks);

@@ -9,7 +9,8 @@ use super::fault::{Outcome, type_error};
 use super::params::{Read, Reader};
 use super::{Context, SpecError};
 use super::{
-    cast, create, elementwise, io, linalg, order, random, reduce, shape, signal, stencil, testing,
+    cast, create, elementwise, fuse, io, linalg, order, random, reduce, shape, signal, stencil,
+    testing,
 };
 use rdask_core::graph::Params;
 use rdask_core::messages::TaskError;
@@ -29,6 +30,7 @@ const GROUPS: &[&[Entry]] = &[
     linalg::KERNELS,
     stencil::KERNELS,
     signal::KERNELS,
+    fuse::KERNELS,
     testing::KERNELS,
 ];
 

@@ -7,6 +7,8 @@ use super::array::{bytes_object, integer_object};
 use super::fault::{Outcome, fault, memory_error};
 use super::params::{Read, Reader};
 use super::philox::block;
+use super::random::fill_words;
+use super::simd::Level;
 use super::table::{Entry, Inputs, entry, without_inputs};
 use rdask_store::{Header, Sealed};
 use std::time::{Duration, Instant};
@@ -70,13 +72,19 @@ impl Bytes {
             .store
             .reserve(self.size, context.priority)
             .map_err(|error| memory_error(&error))?;
-        for (number, chunk) in writing.bytes_mut().chunks_mut(32).enumerate() {
-            let words = block([self.seed, 0], [number as u64, 0, 0, 0]).map(u64::to_le_bytes);
-            chunk.copy_from_slice(&words.as_flattened()[..chunk.len()]);
-        }
+        fill_bytes(self.seed, writing.bytes_mut());
         self.least.spin_since(start);
         writing.seal(Header::Bytes).map_err(|error| fault("RuntimeError", error.to_string()))
     }
+}
+
+/// Philox's words, little-endian, as many as fit and a part of one more.
+fn fill_bytes(seed: u64, out: &mut [u8]) {
+    let whole = out.len() / 32 * 32;
+    let (blocks, rest) = out.split_at_mut(whole);
+    fill_words(Level::best(), [seed, 0], bytemuck::cast_slice_mut(blocks), u64::to_le_bytes);
+    let words = block([seed, 0], [whole as u64 / 32, 0, 0, 0]).map(u64::to_le_bytes);
+    rest.copy_from_slice(&words.as_flattened()[..rest.len()]);
 }
 
 /// Longest `busy` and `sleep`, seconds: a day, so that a slip of the unit is found before the run.
@@ -165,4 +173,20 @@ fn rank(context: &Context<'_>) -> Outcome<Sealed> {
 
 fn strikes(attempts: Option<u64>, context: &Context<'_>) -> bool {
     attempts.is_none_or(|attempts| u64::from(context.attempt) < attempts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_of_any_length_are_those_of_the_blocks() {
+        for length in [0, 1, 8, 31, 32, 33, 700, 5003] {
+            let blocks = (0..).flat_map(|number| block([9, 0], [number, 0, 0, 0]));
+            let expected: Vec<u8> = blocks.flat_map(u64::to_le_bytes).take(length).collect();
+            let mut bytes = vec![0; length];
+            fill_bytes(9, &mut bytes);
+            assert_eq!(bytes, expected, "{length}");
+        }
+    }
 }

@@ -66,8 +66,12 @@ pub struct Report {
     pub makespan: f64,
     /// What no scheduler can beat.
     pub lower_bound: LowerBound,
-    /// Makespan over the greatest lower bound.
-    pub ratio: f64,
+    /// Makespan over the greatest lower bound; none when tasks erred.
+    pub ratio: Option<f64>,
+    /// Needed tasks that erred, by themselves or with an input: the job failed.
+    pub erred: u64,
+    /// The first task that failed by itself, and its error.
+    pub failure: Option<Failure>,
     /// Requests between workers.
     pub transfers: u64,
     /// Bytes that moved between workers.
@@ -104,6 +108,15 @@ pub struct PeakMemory {
     pub worker: u64,
     /// On all workers together.
     pub total: u64,
+}
+
+/// Why a job failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Failure {
+    /// Its key.
+    pub key: String,
+    /// Its error.
+    pub message: String,
 }
 
 /// How many tasks took a default.
@@ -204,7 +217,7 @@ pub fn simulate(graph: Graph, request: &Request) -> Result<Report, SimulateError
         NoOutcome::Broken(broken) => SimulateError::Broken(broken.to_string()),
     })?;
     let defaults = DefaultsTaken { durations: default_durations, sizes: default_sizes };
-    Ok(report(&outcome, request, defaults))
+    Ok(report(&graph, &outcome, request, defaults))
 }
 
 fn check(request: &Request) -> Result<(), SimulateError> {
@@ -272,7 +285,8 @@ fn scenario(workload: Workload, kinds: u16, request: &Request) -> Scenario {
             bandwidth: request.bandwidth,
             bandwidth_within: request.bandwidth,
             bandwidth_disk: request.bandwidth,
-            timeout_ns: config.tcp_timeout_ns.max(3600 * SECOND_NS),
+            // An answer takes two ways; bytes that are on their way keep a request alive.
+            timeout_ns: config.tcp_timeout_ns.max(request.latency_ns.saturating_mul(4)),
         },
         config,
         machines: (0..request.workers).map(machine).collect(),
@@ -295,9 +309,14 @@ fn wanted(graph: &Graph) -> Vec<TaskId> {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a report needs no more than 53 bits")]
-fn report(outcome: &Outcome, request: &Request, defaults: DefaultsTaken) -> Report {
+fn report(graph: &Graph, outcome: &Outcome, request: &Request, defaults: DefaultsTaken) -> Report {
     let seconds = |ns: u64| ns as f64 / 1e9;
-    let Outcome { makespan_ns, bounds, tasks, peak_worker_bytes, trace } = outcome;
+    let Outcome { makespan_ns, bounds, tasks, erred, failure, peak_worker_bytes, trace } = outcome;
+    let ratio = *makespan_ns as f64 / bounds.greatest_ns().max(1) as f64;
+    let failure = failure.as_ref().map(|(task, message)| Failure {
+        key: graph.key(*task).to_owned(),
+        message: message.clone(),
+    });
     Report {
         tasks: *tasks,
         workers: request.workers,
@@ -309,7 +328,9 @@ fn report(outcome: &Outcome, request: &Request, defaults: DefaultsTaken) -> Repo
             phases: seconds(bounds.phases_ns),
             bytes: seconds(bounds.bytes_ns),
         },
-        ratio: *makespan_ns as f64 / bounds.greatest_ns().max(1) as f64,
+        ratio: (*erred == 0).then_some(ratio),
+        erred: *erred,
+        failure,
         transfers: trace.transfers,
         bytes_moved: trace.moved_bytes,
         peak_memory: PeakMemory { worker: *peak_worker_bytes, total: trace.peak_bytes },

@@ -47,8 +47,11 @@ pub struct Record {
     pub end: String,
     /// Where standard output begins in the log; standard error follows it.
     pub offset: u64,
-    /// Bytes of standard output; 0 when it is the task's result.
+    /// Bytes of standard output; 0 when it became the task's result.
     pub stdout: u64,
+    /// Standard output became the task's result and stands with the results.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub captured: bool,
     /// Bytes of standard error.
     pub stderr: u64,
 }
@@ -83,8 +86,10 @@ pub(crate) struct Ended<'a> {
     pub seconds: f64,
     /// Its end in words.
     pub end: String,
-    /// What it printed; none: that is the result, or it did not start.
+    /// What it printed; none: it did not start.
     pub stdout: Option<&'a File>,
+    /// What it printed became the result.
+    pub captured: bool,
     /// What it complained about; none: it did not start.
     pub stderr: Option<&'a File>,
 }
@@ -99,8 +104,6 @@ pub(crate) struct Begun {
     pub attempt: u32,
     /// When it began, seconds since 1970 UTC.
     pub began: f64,
-    /// Standard output would have been the result.
-    pub captured: bool,
 }
 
 /// Endings of those three files.
@@ -133,7 +136,8 @@ fn rescue_one(about: &Path, log: &TaskLog) -> io::Result<()> {
         began,
         seconds: began.elapsed().unwrap_or_default().as_secs_f64(),
         end: "killed with its worker".to_owned(),
-        stdout: (!begun.captured).then_some(&stdout),
+        stdout: Some(&stdout),
+        captured: false,
         stderr: Some(&stderr),
     })
 }
@@ -166,13 +170,14 @@ impl TaskLog {
             end: ended.end.clone(),
             offset: 0,
             stdout: 0,
+            captured: ended.captured,
             stderr: 0,
         };
         // Whatever a crash has left at the end stays there: no index line points to it.
         log.seek(SeekFrom::End(0))?;
         log.write_all(record.heading().as_bytes())?;
         record.offset = log.stream_position()?;
-        if let Some(stdout) = ended.stdout {
+        if let Some(stdout) = ended.stdout.filter(|_| !ended.captured) {
             record.stdout = copy(stdout, log)?;
         }
         if let Some(stderr) = ended.stderr {
@@ -301,6 +306,7 @@ mod tests {
                 seconds: 0.5,
                 end: "exit code 1".to_owned(),
                 stdout: stdout.as_ref(),
+                captured: false,
                 stderr: Some(&stderr),
             })
             .unwrap();

@@ -127,7 +127,11 @@ impl Io {
             }
             let end = gather(&fetcher, &request, &cancel).await;
             let report = ended(&request, &end, start, clock.now());
-            meter.add_transfer(report.nbytes, report.stop_ns.saturating_sub(start.0));
+            meter.add_transfer(
+                request.class,
+                report.nbytes,
+                report.stop_ns.saturating_sub(start.0),
+            );
             shared.with(|shell| {
                 if reports {
                     shell.send(&ToScheduler::Transferred(Box::new(report)));

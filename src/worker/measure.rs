@@ -2,37 +2,31 @@
 
 use crate::clock::Clock;
 use rdask_core::messages::Heartbeat;
+use rdask_core::paths::{PathClass, PathMeter};
 use rdask_store::Store;
 use rdask_transport::Endpoint;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-
-/// Transfers below this size say more about latency than about bandwidth.
-const SMALLEST_BYTES: u64 = 1 << 20;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Measures; clones share the numbers.
 #[derive(Clone)]
 pub(super) struct Meter {
     clock: Clock,
     store: Store,
-    bandwidth: Arc<AtomicU64>,
+    paths: Arc<Mutex<PathMeter>>,
 }
 
 impl Meter {
     pub(super) fn new(clock: Clock, store: Store) -> Self {
-        Self { clock, store, bandwidth: Arc::new(AtomicU64::new(0)) }
+        Self { clock, store, paths: Arc::default() }
     }
 
-    /// A transfer ended: its bandwidth is averaged in.
-    pub(super) fn add_transfer(&self, nbytes: u64, took_ns: u64) {
-        if nbytes < SMALLEST_BYTES || took_ns == 0 {
-            return;
-        }
-        let measured = u128::from(nbytes) * 1_000_000_000 / u128::from(took_ns);
-        let measured = u64::try_from(measured).unwrap_or(u64::MAX);
-        let before = self.bandwidth.load(Ordering::Relaxed);
-        let average = if before == 0 { measured } else { before / 2 + measured / 2 };
-        self.bandwidth.store(average, Ordering::Relaxed);
+    /// A transfer ended: so many bytes arrived, so long after they were asked for.
+    pub(super) fn add_transfer(&self, class: PathClass, nbytes: u64, took_ns: u64) {
+        self.lock().add(class, nbytes, took_ns);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, PathMeter> {
+        self.paths.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Everything but what the core knows.
@@ -44,7 +38,7 @@ impl Meter {
             peak_rss_bytes,
             managed_bytes: self.store.usage().sealed_bytes,
             received_bytes: [0, 0, 0, endpoint.stats().data_tcp_received_bytes],
-            bandwidth: self.bandwidth.load(Ordering::Relaxed),
+            paths: self.lock().speeds(),
             ..Heartbeat::default()
         }
     }

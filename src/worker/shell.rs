@@ -16,6 +16,7 @@ use rdask_core::ids::{RunId, SpecId, TaskId, TransferId, WorkerId};
 use rdask_core::messages::{
     Peer, Priority, TaskError, ToScheduler, ToWorker, TypeCode, WriteTarget,
 };
+use rdask_core::paths::PathClass;
 use rdask_core::time::Time;
 use rdask_core::wire::{message_of, worker_event};
 use rdask_core::worker::{WorkerEvent, WorkerInstruction, WorkerOut, WorkerState};
@@ -71,6 +72,8 @@ pub(super) struct Gather {
     pub(super) peer: Option<Arc<Peer>>,
     /// What, with the announced size.
     pub(super) tasks: Vec<(TaskId, u64)>,
+    /// What lies between.
+    pub(super) class: PathClass,
     /// For memory that must be waited for.
     pub(super) priority: u64,
 }
@@ -388,11 +391,14 @@ impl Shell {
                 }
             }
             I::GatherDep { transfer, peer, tasks, priority } => {
+                let known = self.peers.get(&peer).cloned();
+                let is_near = known.as_ref().is_some_and(|known| known.machine == self.machine);
                 let gather = Gather {
                     transfer,
                     worker: peer,
-                    peer: self.peers.get(&peer).cloned(),
+                    peer: known,
                     tasks,
+                    class: if is_near { PathClass::SameMachine } else { PathClass::Fabric },
                     priority: store_priority(priority),
                 };
                 self.command(Command::Gather(gather));

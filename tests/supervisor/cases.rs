@@ -1,5 +1,6 @@
 //! The tests: what a rank or a whole mpirun does with each script, and that nothing is left.
 
+use crate::path;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -176,6 +177,7 @@ impl Place {
 
     fn prepare(&self, command: &mut Command, job_id: &str) {
         command.env("RDASK_JOB_ID", job_id).env("TMPDIR", self.folder.path());
+        command.env("PATH", path::without_batch_systems());
         for name in ["OMPI_ALLOW_RUN_AS_ROOT", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM"] {
             command.env(name, "1");
         }

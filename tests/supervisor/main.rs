@@ -12,6 +12,8 @@
 )]
 
 mod cases;
+#[path = "../support/path.rs"]
+mod path;
 mod roles;
 
 use rdask::supervisor::launch;

@@ -13,6 +13,7 @@
 pub(crate) mod graphs;
 pub(crate) mod leftovers;
 pub(crate) mod oracle;
+pub(crate) mod path;
 pub(crate) mod results;
 pub(crate) mod run;
 pub(crate) mod schema;

@@ -17,6 +17,7 @@ use tempfile::TempDir;
 
 use super::leftovers::{self, Before, Process, tick};
 use super::oracle;
+use super::path;
 
 /// How long a run may take. Only a hang guard; `Start::deadline` sets another.
 const DEADLINE: Duration = Duration::from_secs(120);
@@ -182,6 +183,7 @@ impl Start {
             .env("TMPDIR", temp_dir.path())
             // The settings file of whoever runs the tests is none of ours.
             .env("HOME", logs.path())
+            .env("PATH", path::without_batch_systems())
             .env_remove("XDG_CONFIG_HOME")
             .envs(self.variables)
             .current_dir(self.folder.as_deref().unwrap_or_else(|| logs.path()))

@@ -6,6 +6,7 @@ use rustix::process::Signal;
 
 use super::leftovers::{self, Before};
 use super::oracle::{numpy, record};
+use super::path::hide;
 use super::{Launcher, Start};
 
 fn shell(script: &str) -> Start {
@@ -97,4 +98,19 @@ fn both_mpis_start_as_many_processes_as_asked() {
 fn hwloc_is_recorded() {
     let why = "built without hwloc (libhwloc-dev)";
     record("hwloc", (!cfg!(feature = "hwloc")).then_some(why));
+}
+
+#[test]
+fn only_submit_commands_are_hidden_from_runs() {
+    let (folder, links) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let path = folder.path().to_owned();
+    std::fs::write(path.join("mpirun"), "").unwrap();
+    assert_eq!(hide(path.clone(), links.path()), path);
+    std::fs::write(path.join("sbatch"), "").unwrap();
+    // The second time the links are there already.
+    for _ in 0..2 {
+        let shown = hide(path.clone(), links.path());
+        assert_ne!(shown, path);
+        assert!(shown.join("mpirun").exists() && !shown.join("sbatch").exists());
+    }
 }

@@ -3,7 +3,7 @@
 //! One row of `NAMES` ties a dotted name to a field of `Config`, its unit and a sentence for help
 //! and documents. Names are unique, and each value that is written reads back as the same value.
 
-use super::{Config, MemoryMeasure, Policies};
+use super::{Config, MILLISECOND_NS, MemoryMeasure, Policies, SECOND_NS};
 use crate::nearest::nearest;
 use crate::units::{UnitError, format_bytes, format_duration_ns, parse_bytes, parse_duration_ns};
 
@@ -81,6 +81,16 @@ pub enum ConfigError {
         /// What it takes.
         expected: &'static str,
     },
+    /// With less a job would stand still or end by itself.
+    #[error("setting '{name}': '{value}' is too little, the least is {least}")]
+    TooLittle {
+        /// The setting.
+        name: &'static str,
+        /// What was given.
+        value: String,
+        /// What it takes at least.
+        least: String,
+    },
     /// The setting takes a duration or a size.
     #[error("setting '{name}': {source}")]
     BadUnit {
@@ -102,7 +112,7 @@ impl ConfigError {
             Self::UnknownName { nearest: None, .. } => {
                 Some("`rdask-hpc --help-all` lists the settings".to_owned())
             }
-            Self::BadValue { .. } | Self::BadUnit { .. } => None,
+            Self::BadValue { .. } | Self::TooLittle { .. } | Self::BadUnit { .. } => None,
         }
     }
 }
@@ -221,10 +231,44 @@ settings! {
         "While results of more bytes wait to be written on a worker, it starts nothing."
 }
 
+/// The least values of settings that others would make useless: a peer that serves nobody, a timer
+/// that never waits, a silence that is shorter than the pause between two heartbeats.
+const LEAST: &[(&str, u64)] = &[
+    ("scheduler.active-memory-manager.interval", MILLISECOND_NS),
+    ("scheduler.bandwidth", 1),
+    ("scheduler.work-stealing-interval", MILLISECOND_NS),
+    ("scheduler.worker-ttl", SECOND_NS),
+    ("timeouts.connect", 10 * MILLISECOND_NS),
+    ("timeouts.tcp", SECOND_NS),
+    ("worker.busy-retry", 1000),
+    ("worker.busy-retry-max", 1000),
+    ("worker.connections.incoming", 1),
+    ("worker.connections.outgoing", 1),
+    ("worker.find-missing", MILLISECOND_NS),
+];
+
 /// The environment variable of a setting: `RDASK_SCHEDULER__WORKER_SATURATION` for example.
 #[must_use]
 pub fn environment_name(name: &str) -> String {
     format!("RDASK_{}", name.replace('.', "__").replace('-', "_").to_uppercase())
+}
+
+impl Setting {
+    fn check_least(
+        &self,
+        value: &str,
+        number: u64,
+        format: impl Fn(u64) -> String,
+    ) -> Result<(), ConfigError> {
+        match LEAST.iter().find(|(name, _)| *name == self.name) {
+            Some((_, least)) if number < *least => Err(ConfigError::TooLittle {
+                name: self.name,
+                value: value.to_owned(),
+                least: format(*least),
+            }),
+            _ => Ok(()),
+        }
+    }
 }
 
 impl Config {
@@ -239,10 +283,22 @@ impl Config {
         let unit = |source| ConfigError::BadUnit { name, source };
         let count = "a whole number, 0 or more";
         match (setting.field)(self) {
-            Field::Count(field) => *field = value.parse().map_err(|_| bad(count))?,
+            Field::Count(field) => {
+                let number: u32 = value.parse().map_err(|_| bad(count))?;
+                setting.check_least(value, u64::from(number), |least| least.to_string())?;
+                *field = number;
+            }
             Field::Length(field) => *field = value.parse().map_err(|_| bad(count))?,
-            Field::Bytes(field) => *field = parse_bytes(value).map_err(unit)?,
-            Field::Duration(field) => *field = parse_duration_ns(value).map_err(unit)?,
+            Field::Bytes(field) => {
+                let nbytes = parse_bytes(value).map_err(unit)?;
+                setting.check_least(value, nbytes, format_bytes)?;
+                *field = nbytes;
+            }
+            Field::Duration(field) => {
+                let ns = parse_duration_ns(value).map_err(unit)?;
+                setting.check_least(value, ns, format_duration_ns)?;
+                *field = ns;
+            }
             Field::Ratio(field) => {
                 let number = value.parse().ok().filter(|number: &f64| *number > 0.0);
                 *field = number.ok_or_else(|| bad("a number above 0, or inf"))?;
@@ -355,7 +411,7 @@ mod tests {
         match setting.unit {
             Unit::Count => "17",
             Unit::Bytes => "3MB",
-            Unit::Duration => "123ms",
+            Unit::Duration => "1234ms",
             Unit::Ratio => "inf",
             Unit::Fraction => "0.25",
             Unit::Switch => "true",
@@ -394,6 +450,22 @@ mod tests {
             assert!(setting.sentence.ends_with('.'), "{}", setting.name);
         }
         assert!(NAMES.is_sorted_by_key(|setting| setting.name));
+    }
+
+    #[test]
+    fn values_that_would_stop_a_job_are_refused() {
+        for (name, least) in LEAST {
+            let mut config = Config::default();
+            let error = config.set(name, "0").unwrap_err().to_string();
+            assert!(error.starts_with(&format!("setting '{name}': '0' is too little")), "{error}");
+            assert_eq!(config, Config::default());
+            let setting = find(name).unwrap();
+            let smallest = match setting.unit {
+                Unit::Duration => format_duration_ns(*least),
+                _ => least.to_string(),
+            };
+            config.set(name, &smallest).unwrap();
+        }
     }
 
     #[test]

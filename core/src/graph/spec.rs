@@ -192,7 +192,8 @@ impl RunSpec {
         VALUE_BOUND + names + params.sum::<u64>()
     }
 
-    /// Brings every parameter into its one form.
+    /// Brings every parameter into its one form, without room to spare: a graph may have as many
+    /// specs as tasks.
     ///
     /// # Errors
     /// Name of the parameter and what is wrong with it: named twice, a reserved name, nested too
@@ -219,6 +220,7 @@ impl RunSpec {
         if let Some(name) = repeated(params) {
             return Err((name.to_owned(), "is given twice"));
         }
+        params.shrink_to_fit();
         for (name, value) in params {
             if is_kernel && name == "kernel" {
                 return Err((name.clone(), "is a reserved name"));
@@ -264,6 +266,7 @@ impl Param {
             }
             Self::List(items) => {
                 let depth = depth.checked_sub(1).ok_or("is nested too deep")?;
+                items.shrink_to_fit();
                 for item in items {
                     item.normalize(depth)?;
                 }
@@ -273,6 +276,7 @@ impl Param {
                 if repeated(fields).is_some() {
                     return Err("holds a field twice");
                 }
+                fields.shrink_to_fit();
                 for (_, value) in fields {
                     value.normalize(depth)?;
                 }

@@ -25,7 +25,7 @@ use serde::{Deserialize, Serialize};
 /// The first bytes of a record.
 pub const MAGIC: [u8; 8] = *b"RDASKFR\0";
 /// Version of the layout.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 /// Length of a slot of a ring: a block with its head. As large as what a flush writes at once.
 pub const SLOT_BYTES: usize = 64 << 10;
 /// Fewest slots of a ring.

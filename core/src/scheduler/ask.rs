@@ -1,8 +1,9 @@
 //! What tasks ask of a worker: threads, memory, resources, which workers and hosts.
 //!
-//! Asks are interned, so that tasks that ask for the same share one record and one list of the
-//! workers that can serve it. That list is made when it is needed after the set of workers changed.
+//! Asks are interned, so that tasks that ask for the same share one record and one reach, the workers
+//! that can serve it.
 
+use super::reach::{Reach, Valid};
 use super::worker::{Worker, Workers};
 use crate::graph::Attributes;
 use crate::ids::WorkerId;
@@ -138,38 +139,22 @@ fn is_on(worker: &WorkerRegistration, host: &str) -> bool {
 #[derive(Clone, Debug)]
 struct Ask {
     terms: Terms,
-    /// Registered workers that serve it, by number.
-    valid: Vec<WorkerId>,
-    /// Registered workers that are large enough, whatever their name; kept only for asks that take
-    /// other workers too.
-    large_enough: Vec<WorkerId>,
-    /// Every registered worker serves it.
-    any_worker: bool,
-    /// Version of the set of workers that the lists are for.
-    version: u64,
+    /// Who serves it, among the reaches.
+    reach: u32,
 }
 
 /// All distinct asks of the graph.
 #[derive(Clone, Debug)]
 pub(super) struct Asks {
     asks: Vec<Ask>,
+    reaches: Vec<Reach>,
 }
 
 impl Default for Asks {
     fn default() -> Self {
-        let mut asks = Self { asks: Vec::new() };
-        asks.push(Terms::new(None));
-        asks
+        let plain = Ask { terms: Terms::new(None), reach: 0 };
+        Self { asks: vec![plain], reaches: vec![Reach::default()] }
     }
-}
-
-/// Which workers a task may run on.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Valid<'a> {
-    /// Each one.
-    Any,
-    /// These registered ones, which need not all run.
-    Only(&'a [WorkerId]),
 }
 
 impl Asks {
@@ -180,90 +165,55 @@ impl Asks {
     ) -> Vec<u32> {
         let known = self.asks.iter().zip(0..).map(|(ask, number)| (ask.terms.clone(), number));
         let mut numbers: FxHashMap<Terms, u32> = known.collect();
+        let mut reaches = FxHashMap::default();
         attributes
             .map(|attributes| {
                 let terms = Terms::new(Some(attributes));
                 if let Some(number) = numbers.get(&terms) {
                     return *number;
                 }
-                let number = self.push(terms.clone());
-                numbers.insert(terms, number);
-                number
+                let timeless = Terms { time_ns: None, ..terms.clone() };
+                let reach = *reaches.entry(timeless).or_insert_with(|| {
+                    self.reaches.push(Reach::default());
+                    number(self.reaches.len() - 1)
+                });
+                self.asks.push(Ask { terms: terms.clone(), reach });
+                numbers.insert(terms, number(self.asks.len() - 1));
+                number(self.asks.len() - 1)
             })
             .collect()
-    }
-
-    fn push(&mut self, terms: Terms) -> u32 {
-        let (valid, large_enough) = (Vec::new(), Vec::new());
-        self.asks.push(Ask { terms, valid, large_enough, any_worker: true, version: 0 });
-        u32::try_from(self.asks.len() - 1).expect("no more asks than tasks")
     }
 
     pub(super) fn terms(&self, ask: u32) -> &Terms {
         &self.asks[ask as usize].terms
     }
 
-    /// The workers that serve an ask. When none of the named workers runs and others are allowed,
-    /// those that are large enough.
+    /// The workers that serve an ask.
     pub(super) fn valid(&mut self, ask: u32, workers: &Workers) -> Valid<'_> {
         if ask == PLAIN {
             return Valid::Any;
         }
-        let ask = &mut self.asks[ask as usize];
-        if ask.version != workers.version() {
-            ask.refresh(workers);
-        }
-        if ask.any_worker {
-            return Valid::Any;
-        }
-        let runs = |worker: &WorkerId| workers.emptiest.contains(*worker);
-        if ask.terms.allow_other_workers && !ask.valid.iter().any(runs) {
-            return Valid::Only(&ask.large_enough);
-        }
-        Valid::Only(&ask.valid)
+        let Ask { terms, reach } = &self.asks[ask as usize];
+        self.reaches[*reach as usize].valid(terms, workers)
     }
-}
 
-impl Asks {
     /// Lists that are current name workers that are there.
     pub(super) fn check(&self, workers: &Workers) -> Result<(), String> {
-        let current = self.asks.iter().filter(|ask| ask.version == workers.version());
-        let mut listed = current.flat_map(|ask| ask.valid.iter().chain(&ask.large_enough));
-        match listed.find(|worker| !workers.contains(**worker)) {
-            Some(gone) => Err(format!("worker {} is gone and may be chosen", gone.0)),
-            None => Ok(()),
-        }
+        self.reaches.iter().try_for_each(|reach| reach.check(workers))
     }
 
-    /// A registered worker may run what asks for this: it is large enough, and named or one of
-    /// the others where these are allowed.
+    /// A worker that runs may take what asks for this.
     pub(super) fn serves(&mut self, ask: u32, worker: WorkerId, workers: &Workers) -> bool {
         if ask == PLAIN {
             return true;
         }
-        let ask = &mut self.asks[ask as usize];
-        if ask.version != workers.version() {
-            ask.refresh(workers);
-        }
-        ask.any_worker
-            || ask.valid.binary_search(&worker).is_ok()
-            || ask.large_enough.binary_search(&worker).is_ok()
+        let Ask { terms, reach } = &self.asks[ask as usize];
+        self.reaches[*reach as usize].contains(worker, terms, workers)
     }
 }
 
-impl Ask {
-    fn refresh(&mut self, workers: &Workers) {
-        self.version = workers.version();
-        let fits = |(_, worker): &(WorkerId, &Worker)| self.terms.fits(worker.registration());
-        let named = |(_, worker): &(WorkerId, &Worker)| self.terms.names(worker.registration());
-        self.valid.clear();
-        self.valid.extend(workers.iter().filter(fits).filter(named).map(|(id, _)| id));
-        self.large_enough.clear();
-        if self.terms.allow_other_workers {
-            self.large_enough.extend(workers.iter().filter(fits).map(|(id, _)| id));
-        }
-        self.any_worker = self.valid.len() == workers.len();
-    }
+fn number(index: usize) -> u32 {
+    u32::try_from(index).expect("no more asks than tasks")
 }
 
 /// A task that no registered worker can ever run.

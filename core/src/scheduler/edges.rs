@@ -77,7 +77,7 @@ impl SchedulerState {
 
     /// No running worker serves it.
     pub(super) fn waiting_no_worker(&mut self, task: TaskId) {
-        self.unrunnable.insert(task, self.now);
+        self.unrunnable.insert(task, self.tasks[task.index()].ask, self.now);
         self.set_state(task, TaskState::NoWorker);
     }
 

@@ -2,8 +2,10 @@
 //!
 //! Placement asks for the worker with the least load a thread millions of times. A change of one
 //! worker's load costs one cache line a level (five for 10,000 workers) and no branch that a
-//! processor would have to guess. Equal loads go by leaf, and workers get their leaves by a seeded
-//! hash, so that low numbers are not preferred.
+//! processor would have to guess. A load that becomes less is held back until another one does: a
+//! worker whose task has ended mostly gets the next one, and then the tree is spared both changes.
+//! Equal loads go by leaf, and workers get their leaves by a seeded hash, so that low numbers are not
+//! preferred.
 
 use super::task::NONE;
 use crate::ids::WorkerId;
@@ -38,8 +40,10 @@ pub(super) struct Emptiest {
     leaves: Vec<u32>,
     /// From the leaves up to a single node; each entry is the least of the node below it.
     levels: Vec<Vec<Node>>,
-    /// The least entry of all.
+    /// The least entry of the tree.
     least: u64,
+    /// An entry that is less than the tree's of the same leaf, or `NOTHING`.
+    held_back: u64,
     seed: u64,
 }
 
@@ -53,7 +57,8 @@ impl Emptiest {
     /// Without workers; the seed decides among equals.
     pub(super) fn new(seed: u64) -> Self {
         let levels = vec![vec![Node::EMPTY]];
-        Self { workers: Vec::new(), leaves: Vec::new(), levels, least: NOTHING, seed }
+        let (workers, leaves) = (Vec::new(), Vec::new());
+        Self { workers, leaves, levels, least: NOTHING, held_back: NOTHING, seed }
     }
 
     /// The workers in it.
@@ -73,11 +78,13 @@ impl Emptiest {
 
     /// The worker with the least load.
     pub(super) fn first(&self) -> Option<WorkerId> {
-        self.workers.get(leaf_of(self.least)).copied()
+        // What is held back is less than what the tree has instead.
+        self.workers.get(leaf_of(self.least.min(self.held_back))).copied()
     }
 
     /// Adds the workers with less than a load to a list, in no order, until it has `most`.
-    pub(super) fn below(&self, load: u32, most: usize, found: &mut Vec<WorkerId>) {
+    pub(super) fn below(&mut self, load: u32, most: usize, found: &mut Vec<WorkerId>) {
+        self.settle();
         let mut leaf = 0;
         while leaf < self.workers.len() && found.len() < most {
             // The largest node that begins here and has nothing to give is passed over.
@@ -105,11 +112,16 @@ impl Emptiest {
 
     /// The load that a worker stands under.
     pub(super) fn load(&self, worker: WorkerId) -> Option<u32> {
-        self.contains(worker).then(|| (self.entry(self.leaves[worker.index()]) >> 32) as u32)
+        self.contains(worker).then(|| {
+            let leaf = self.leaves[worker.index()];
+            let entry = if self.holds_back(leaf) { self.held_back } else { self.entry(leaf) };
+            (entry >> 32) as u32
+        })
     }
 
     /// Adds a worker that is not there, at the leaf of one that is drawn, which moves to the end.
     pub(super) fn insert(&mut self, worker: WorkerId, load: u32) {
+        self.settle();
         if self.leaves.len() <= worker.index() {
             self.leaves.resize(worker.index() + 1, NONE);
         }
@@ -131,6 +143,7 @@ impl Emptiest {
         if !self.contains(worker) {
             return;
         }
+        self.settle();
         let leaf = std::mem::replace(&mut self.leaves[worker.index()], NONE) as usize;
         let last = self.workers.len() - 1;
         let moved = self.workers[last];
@@ -144,9 +157,32 @@ impl Emptiest {
 
     /// Changes a worker's load, when it is there.
     pub(super) fn update(&mut self, worker: WorkerId, load: u32) {
-        if self.contains(worker) {
-            let leaf = self.leaves[worker.index()];
-            self.set(leaf as usize, entry(load, leaf));
+        if !self.contains(worker) {
+            return;
+        }
+        let leaf = self.leaves[worker.index()];
+        let new = entry(load, leaf);
+        if self.holds_back(leaf) {
+            self.held_back = NOTHING;
+        }
+        if new < self.entry(leaf) {
+            self.settle();
+            self.held_back = new;
+        } else {
+            self.set(leaf as usize, new);
+        }
+    }
+
+    /// The entry that is held back is this leaf's.
+    fn holds_back(&self, leaf: u32) -> bool {
+        self.held_back != NOTHING && self.held_back as u32 == leaf
+    }
+
+    /// Writes what is held back.
+    fn settle(&mut self) {
+        let entry = std::mem::replace(&mut self.held_back, NOTHING);
+        if entry != NOTHING {
+            self.set(leaf_of(entry), entry);
         }
     }
 

@@ -3,6 +3,7 @@
 use crate::graph::Graph;
 use crate::ids::{ClientId, RunId, TaskId, WorkerId};
 use crate::messages::{StateAtWorker, TaskError, TypeCode, WorkerRegistration, WorkerStatus};
+use crate::paths::PathSpeeds;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -204,8 +205,8 @@ pub enum SchedulerEvent {
         worker_now_ns: u64,
         /// Tasks that run, with nanoseconds so far.
         executing: Vec<(TaskId, u64)>,
-        /// Bytes a second that its recent transfers reached; 0 = none.
-        bandwidth: u64,
+        /// How fast its recent transfers were, by class of path.
+        paths: PathSpeeds,
         /// Resident bytes.
         rss_bytes: u64,
     },

@@ -69,11 +69,16 @@ impl Prefix {
         }
     }
 
+    /// Moving one takes longer than choosing with care where it is made.
+    pub(super) fn has_large_results(&self) -> bool {
+        self.max_nbytes > SMALL_RESULT_BYTES
+    }
+
     /// Slots for its tasks on a worker: what saturation gives, or enough short tasks to bridge a
     /// few round trips.
     pub(super) fn slots(&self, nthreads: u32, saturation_slots: u32, round_trip_ns: u64) -> u32 {
         let Some(duration) = self.duration_average_ns else { return saturation_slots };
-        if self.max_nbytes > SMALL_RESULT_BYTES {
+        if self.has_large_results() {
             return saturation_slots;
         }
         let threads = u64::from(nthreads);

@@ -24,6 +24,9 @@ impl SchedulerState {
         for (worker, task) in ends {
             self.read_neighbours(*worker, *task);
         }
+        for (_, task) in ends {
+            self.read_places(*task);
+        }
     }
 
     fn read_records(&self, worker: WorkerId, task: TaskId) {
@@ -31,7 +34,7 @@ impl SchedulerState {
         let (inputs, dependents) = (self.dependencies.range(task), self.dependents.range(task));
         black_box((record.waiters, inputs.start, dependents.start));
         if let Some(at) = self.workers.get(worker) {
-            black_box((at.slots_used, at.nbytes));
+            black_box((at.slots_used, at.nbytes, self.workers.emptiest.load(worker)));
         }
     }
 
@@ -49,6 +52,24 @@ impl SchedulerState {
         }
         for dependent in self.dependents.row(task).iter().take(NEIGHBOURS) {
             black_box(self.tasks[dependent.index()].waiting_on);
+        }
+    }
+
+    /// Dependents that will be runnable are placed where their other inputs are.
+    fn read_places(&self, task: TaskId) {
+        if task.index() >= self.tasks.len() {
+            return;
+        }
+        for dependent in self.dependents.row(task).iter().take(NEIGHBOURS) {
+            if self.tasks[dependent.index()].waiting_on != 1 {
+                continue;
+            }
+            for input in self.dependencies.row(*dependent).iter().take(NEIGHBOURS) {
+                let held = self.tasks[input.index()].holder;
+                if let Some(holder) = self.workers.get(held.worker) {
+                    black_box((holder.slots_used, holder.nbytes, holder.processing.read_next()));
+                }
+            }
         }
     }
 }

@@ -18,7 +18,7 @@ impl Sum {
 }
 
 impl SchedulerState {
-    /// Hash of tasks, workers, queues and what was learned.
+    /// Hash of tasks, workers, queues, orders of the memory manager and what was learned.
     #[must_use]
     pub fn state_hash(&self) -> u64 {
         let mut sum = Sum(self.fingerprint());
@@ -54,6 +54,7 @@ impl SchedulerState {
             sum.add(u64::from(task.0));
             sum.add(since.0);
         }
+        self.amm.numbers(&mut |value| sum.add(value));
         for (_, duration_ns, states) in self.prefixes() {
             sum.add(duration_ns.unwrap_or(u64::MAX));
             states.iter().for_each(|count| sum.add(u64::from(*count)));
@@ -69,11 +70,12 @@ impl SchedulerState {
             sum.add(self.count_in(state));
         }
         let totals = &self.totals;
-        let learned = [self.bandwidth, self.round_trip_ns, self.total_compute_ns];
+        let learned = [self.round_trip_ns, self.total_compute_ns];
+        let paths = self.paths.speeds().iter().flat_map(|path| [path.bandwidth, path.latency_ns]);
         let counted = [totals.finished, totals.recomputed, totals.stale, self.last_run.0];
         let rest = [self.now.0, self.stimulus.number, self.workers.nthreads];
         let chance = self.rng.clone().next_u64();
-        for value in learned.into_iter().chain(counted).chain(rest) {
+        for value in learned.into_iter().chain(paths).chain(counted).chain(rest) {
             sum.add(value);
         }
         sum.add(chance);

@@ -27,12 +27,14 @@ mod foresee;
 mod hash;
 mod instruction;
 mod needs;
+mod paths;
 mod pause;
 mod placement;
 mod places;
 mod processing;
 mod propagate;
 mod queue;
+mod reach;
 mod replicas;
 mod report;
 mod resources;
@@ -41,6 +43,7 @@ mod stealing;
 mod submit;
 mod task;
 mod task_events;
+mod together;
 mod transitions;
 mod trials;
 mod unrunnable;
@@ -70,6 +73,7 @@ use client::Clients;
 use failure::Failures;
 use family::Families;
 use needs::NeedsWhat;
+use paths::Paths;
 use placement::Scratch;
 use queue::RankSet;
 use std::collections::BTreeSet;
@@ -122,8 +126,8 @@ pub struct SchedulerState {
     /// Tasks in each state.
     counts: [u32; 8],
     totals: Totals,
-    /// Bytes a second between workers.
-    bandwidth: u64,
+    /// How fast results travel.
+    paths: Paths,
     /// From sending a task to its end, less its duration.
     round_trip_ns: u64,
     /// Expected time of all pools together.
@@ -190,7 +194,7 @@ impl SchedulerState {
             last_run: RunId::NONE,
             counts: [0; 8],
             totals: Totals::default(),
-            bandwidth: config.bandwidth,
+            paths: Paths::new(config.bandwidth),
             round_trip_ns: config.round_trip_ns,
             total_compute_ns: 0,
             arrived: None,
@@ -276,8 +280,8 @@ impl SchedulerState {
             E::BadReplica { worker, task, peer, why: _ } => {
                 self.on_bad_replica(worker, task, peer, out);
             }
-            E::Heartbeat { worker, worker_now_ns, executing, bandwidth, rss_bytes } => {
-                let vitals = worker_events::Vitals { worker_now_ns, bandwidth, rss_bytes };
+            E::Heartbeat { worker, worker_now_ns, executing, paths, rss_bytes } => {
+                let vitals = worker_events::Vitals { worker_now_ns, paths, rss_bytes };
                 self.on_heartbeat(worker, vitals, &executing);
             }
             E::StealResponse { worker, task, stimulus_id, state } => {

@@ -1,4 +1,5 @@
-//! Inputs that workers have yet to fetch for tasks that they were sent (Dask's `needs_what`).
+//! Inputs that workers have yet to fetch for tasks that they were sent (Dask's `needs_what`), as far
+//! as more than one task reads them: of others the one task's worker tells the same.
 //!
 //! One table for all workers: an entry comes and goes with almost every task, and a table for each
 //! worker would spread them over as many places of memory.

@@ -8,10 +8,11 @@
 //!
 //! No decision looks at all workers: holders and valid workers beyond a number are sampled.
 
-use super::ask::{PLAIN, Valid};
+use super::ask::PLAIN;
 use super::family::Group;
+use super::reach::Valid;
 use super::task::NONE;
-use super::worker::{FULL, Worker, transfer_ns};
+use super::worker::{FULL, Worker};
 use super::{SchedulerState, TaskState};
 use crate::ids::{TaskId, WorkerId};
 use crate::rng::mix;
@@ -40,6 +41,17 @@ struct Candidate {
     held_bytes: u64,
 }
 
+/// What a machine holds of the inputs of the task that is placed.
+#[derive(Clone, Copy, Debug, Default)]
+struct Near {
+    /// The decision that it belongs to.
+    stamp: u64,
+    /// Each input once.
+    nbytes: u64,
+    /// The input that was counted last.
+    last: u32,
+}
+
 /// Lists that are used again and again.
 #[derive(Debug, Default)]
 pub(super) struct Scratch {
@@ -49,6 +61,8 @@ pub(super) struct Scratch {
     candidates: Vec<Candidate>,
     /// For each worker the stamp of the decision that has it as candidate, and which one it is.
     marks: Vec<(u64, u32)>,
+    /// By number of the machine.
+    near: Vec<Near>,
     stamp: u64,
 }
 
@@ -129,16 +143,14 @@ impl SchedulerState {
                 let candidates = &mut self.scratch.candidates;
                 candidates.retain(|one| valid.binary_search(&one.worker).is_ok());
                 if candidates.is_empty() {
-                    let runs = |worker: &&WorkerId| self.workers.emptiest.contains(**worker);
+                    let from = match valid.len() {
+                        0..=LOOK_AT => 0,
+                        count => self.rng.below(count as u64) as usize,
+                    };
+                    let drawn = valid.iter().cycle().skip(from).take(valid.len().min(LOOK_AT));
                     let candidate =
                         |worker: &WorkerId| Candidate { worker: *worker, held_bytes: 0 };
-                    if valid.len() <= LOOK_AT {
-                        candidates.extend(valid.iter().filter(runs).map(candidate));
-                    } else {
-                        let from = self.rng.below(valid.len() as u64) as usize;
-                        let drawn = valid.iter().cycle().skip(from).take(valid.len());
-                        candidates.extend(drawn.filter(runs).take(LOOK_AT).map(candidate));
-                    }
+                    candidates.extend(drawn.map(candidate));
                     self.gather_held(task);
                 }
             }
@@ -149,14 +161,20 @@ impl SchedulerState {
     /// Candidates are the running holders of inputs.
     fn draw_holders(&mut self, task: TaskId) {
         self.scratch.stamp += 1;
+        let machines_matter = self.workers.machines_matter();
         for i in self.dependencies.range(task) {
-            let record = &self.tasks[self.dependencies.values[i].index()];
+            let input = self.dependencies.values[i];
+            let record = &self.tasks[input.index()];
             let holders = self.overflow.holders(record);
             let from = match holders.len() {
                 0..=LOOK_AT => 0,
                 count => self.rng.below(count as u64) as usize,
             };
             for held in holders.iter().cycle().skip(from).take(holders.len().min(LOOK_AT)) {
+                if machines_matter {
+                    let machine = self.workers.machine(held.worker);
+                    self.scratch.add_near(machine, input, record.nbytes);
+                }
                 if self.workers.emptiest.contains(held.worker) {
                     self.scratch.add(held.worker, record.nbytes);
                 }
@@ -197,10 +215,19 @@ impl SchedulerState {
 
     /// Notes what the candidates hold of the task's inputs.
     fn gather_held(&mut self, task: TaskId) {
+        self.scratch.stamp += 1;
+        let machines_matter = self.workers.machines_matter();
         for i in self.dependencies.range(task) {
-            let record = &self.tasks[self.dependencies.values[i].index()];
+            let input = self.dependencies.values[i];
+            let record = &self.tasks[input.index()];
             if record.state != TaskState::Memory {
                 continue;
+            }
+            if machines_matter {
+                for held in self.overflow.holders(record).iter().take(LOOK_AT) {
+                    let machine = self.workers.machine(held.worker);
+                    self.scratch.add_near(machine, input, record.nbytes);
+                }
             }
             for candidate in &mut self.scratch.candidates {
                 if self.overflow.holds(record, candidate.worker) {
@@ -222,19 +249,34 @@ impl SchedulerState {
             inputs.fold(0, |sum: u64, input| sum.saturating_add(self.tasks[input.index()].nbytes));
         let terms = self.asks.terms(self.tasks[task.index()].ask);
         let salt = self.seed ^ u64::from(task.0);
+        let longest = self.longest_path();
         let cost = |candidate: &&Candidate| {
             let worker = self.workers.get(candidate.worker)?;
             let lacks = terms.resources.iter().any(|(name, need)| !has_free(worker, name, *need));
-            let lacking = total.saturating_sub(candidate.held_bytes);
-            let trip_ns = if lacking > 0 { self.round_trip_ns } else { 0 };
-            let fetch_ns = transfer_ns(lacking, self.bandwidth).saturating_add(trip_ns);
-            let occupancy_ns = worker.occupancy_ns(self.bandwidth) / u64::from(worker.nthreads);
+            let held = candidate.held_bytes;
+            let around = self.bytes_around(candidate.worker, held).min(total);
+            let fetch_ns = self
+                .fetch_time_ns(around.saturating_sub(held), total.saturating_sub(around.max(held)));
+            let occupancy_ns =
+                worker.occupancy_ns(&self.paths, longest) / u64::from(worker.nthreads);
             let is_free = worker.slots_used < worker.nthreads;
             let wait_ns = if is_free { 0 } else { occupancy_ns };
             let tie = mix(salt ^ (u64::from(candidate.worker.0) << 32));
             Some((lacks, wait_ns.saturating_add(fetch_ns), occupancy_ns, worker.nbytes, tie))
         };
         self.scratch.candidates.iter().min_by_key(cost).map(|candidate| candidate.worker)
+    }
+
+    /// Bytes of the inputs that lie on a worker's machine, those that it holds itself included.
+    fn bytes_around(&self, worker: WorkerId, held_bytes: u64) -> u64 {
+        if self.workers.share_a_machine() {
+            return u64::MAX;
+        }
+        if !self.workers.machines_matter() {
+            return held_bytes;
+        }
+        let near = self.scratch.near.get(self.workers.machine(worker) as usize);
+        near.filter(|near| near.stamp == self.scratch.stamp).map_or(0, |near| near.nbytes)
     }
 }
 
@@ -247,6 +289,20 @@ pub(super) fn has_free(worker: &Worker, name: &str, need: u64) -> bool {
 }
 
 impl Scratch {
+    /// A machine holds an input, as some other worker of it may, too.
+    fn add_near(&mut self, machine: u32, input: TaskId, nbytes: u64) {
+        if self.near.len() <= machine as usize {
+            self.near.resize(machine as usize + 1, Near::default());
+        }
+        let near = &mut self.near[machine as usize];
+        if near.stamp != self.stamp {
+            *near = Near { stamp: self.stamp, nbytes, last: input.0 };
+        } else if near.last != input.0 {
+            near.nbytes = near.nbytes.saturating_add(nbytes);
+            near.last = input.0;
+        }
+    }
+
     /// Adds bytes to a candidate, a new one perhaps.
     fn add(&mut self, worker: WorkerId, held_bytes: u64) {
         if self.marks.len() <= worker.index() {

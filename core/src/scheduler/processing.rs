@@ -129,15 +129,11 @@ impl SchedulerState {
 
     /// Inputs that can never be together in the worker's memory: the task errs.
     fn refuse_large_inputs(&mut self, task: TaskId, worker: WorkerId, input_bytes: u64) -> bool {
-        // Most of the time no worker is that small, and its profile need not be read.
-        if input_bytes <= self.workers.smallest_memory_limit() {
+        if !self.exceeds_memory(worker, input_bytes) {
             return false;
         }
         let Some(at) = self.workers.get(worker) else { return false };
         let limit = at.registration().memory_limit_bytes;
-        if limit == 0 || input_bytes <= limit || self.config.memory_terminate <= 0.0 {
-            return false;
-        }
         let message = format!(
             "the inputs of {} take {input_bytes} bytes together, the memory limit of worker {} is \
              {limit} bytes; raise it with --memory-limit or make the inputs smaller",
@@ -147,6 +143,17 @@ impl SchedulerState {
         self.blame_itself(task, None, error("MemoryError", message));
         self.recommend(task, TaskState::Erred);
         true
+    }
+
+    /// So many bytes can never be together in a worker's memory.
+    pub(super) fn exceeds_memory(&self, worker: WorkerId, nbytes: u64) -> bool {
+        // Most of the time no worker is that small, and its profile need not be read.
+        if nbytes <= self.workers.smallest_memory_limit() || self.config.memory_terminate <= 0.0 {
+            return false;
+        }
+        let Some(at) = self.workers.get(worker) else { return false };
+        let limit = at.registration().memory_limit_bytes;
+        limit != 0 && nbytes > limit
     }
 
     /// Notes that a task failed by itself.
@@ -174,6 +181,9 @@ impl SchedulerState {
         let Some(at) = self.workers.get_mut(worker) else { return worker };
         let cost_ns = at.processing.get(place).map_or(0, |assigned| assigned.cost_ns);
         at.processing.remove(place);
+        if at.processing.is_empty() {
+            self.amm.emptied(worker);
+        }
         if !long_running {
             at.slots_used = at.slots_used.saturating_sub(terms.threads);
         }
@@ -246,7 +256,7 @@ impl SchedulerState {
             self.round_trip_ns = average.clamp(*ROUND_TRIP_NS.start(), *ROUND_TRIP_NS.end());
         }
         if first && others {
-            self.reprice();
+            self.reprice_drifted();
         }
     }
 

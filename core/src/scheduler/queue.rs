@@ -64,6 +64,24 @@ impl RankSet {
         self.len -= 1;
     }
 
+    /// The least rank above one.
+    pub(super) fn after(&self, rank: u32) -> Option<u32> {
+        let mut place = rank as usize + 1;
+        for (level, words) in self.levels.iter().enumerate() {
+            let rest = words.get(place / 64).map_or(0, |word| word >> (place % 64) << (place % 64));
+            if rest != 0 {
+                let found = place / 64 * 64 + rest.trailing_zeros() as usize;
+                let below = self.levels[..level].iter().rev();
+                let least = |place: usize, words: &Vec<u64>| {
+                    place * 64 + words[place].trailing_zeros() as usize
+                };
+                return u32::try_from(below.fold(found, least)).ok();
+            }
+            place = place / 64 + 1;
+        }
+        None
+    }
+
     /// The least rank.
     pub(super) fn first(&self) -> Option<u32> {
         if self.len == 0 {
@@ -100,6 +118,8 @@ mod tests {
                     expected.insert(rank);
                 }
                 assert_eq!(set.first(), expected.first().copied());
+                let above = rng.below(capacity) as u32;
+                assert_eq!(set.after(above), expected.range(above + 1..).next().copied());
                 assert_eq!(set.len(), expected.len());
             }
         }

@@ -1,7 +1,8 @@
 //! Who holds which result, kept on both sides: `who_has` of the task and `has_what` of the worker.
 //!
-//! The scheduler also knows which inputs of its tasks a worker has yet to fetch (`needs_what`). A
-//! copy that comes or goes moves between the two registers, so that they never share a task.
+//! The scheduler also knows which inputs of its tasks a worker has yet to fetch (`needs_what`, which
+//! counts only inputs that several tasks read). A copy that comes or goes moves between the two
+//! registers, so that they never share a task.
 
 use super::SchedulerState;
 use super::task::Held;
@@ -17,7 +18,8 @@ impl SchedulerState {
         at.nbytes = at.nbytes.saturating_add(nbytes);
         self.overflow.insert(task, record, held);
         // Nothing was sent out that reads a result without a holder.
-        if !is_first && self.needs_what.remove(worker, task) {
+        if !is_first && self.was_needed(task, worker) {
+            let at = self.workers.at(worker);
             at.network_bytes = at.network_bytes.saturating_sub(nbytes);
         }
         self.amm.arrived(task, worker);
@@ -55,9 +57,22 @@ impl SchedulerState {
         }
     }
 
+    /// An input came: true when some task of the worker needed it.
+    fn was_needed(&mut self, input: TaskId, worker: WorkerId) -> bool {
+        match self.dependents.row(input) {
+            [only] => self.tasks[only.index()].processing_on == worker.0,
+            _ => self.needs_what.remove(worker, input),
+        }
+    }
+
+    /// Only one task reads the input: where that task is tells who needs it, and nobody counts.
+    pub(super) fn has_one_reader(&self, input: TaskId) -> bool {
+        self.dependents.range(input).len() == 1
+    }
+
     /// Some more tasks of a worker need an input that is not there.
     pub(super) fn needs(&mut self, worker: WorkerId, input: TaskId, tasks: u32, nbytes: u64) {
-        if self.needs_what.add(worker, input, tasks) {
+        if self.has_one_reader(input) || self.needs_what.add(worker, input, tasks) {
             let at = self.workers.at(worker);
             at.network_bytes = at.network_bytes.saturating_add(nbytes);
         }
@@ -65,7 +80,7 @@ impl SchedulerState {
 
     /// One task less of a worker needs an input that is not there.
     pub(super) fn needs_no_more(&mut self, worker: WorkerId, input: TaskId, nbytes: u64) {
-        if self.needs_what.take(worker, input) {
+        if self.has_one_reader(input) || self.needs_what.take(worker, input) {
             let at = self.workers.at(worker);
             at.network_bytes = at.network_bytes.saturating_sub(nbytes);
         }

@@ -130,7 +130,7 @@ impl SchedulerState {
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "an estimate for people")]
     pub fn occupancy_s(&self, worker: WorkerId) -> f64 {
-        let occupancy = self.workers.get(worker).map(|worker| worker.occupancy_ns(self.bandwidth));
+        let occupancy = self.workers.get(worker).map(|worker| self.occupancy_ns(worker));
         occupancy.unwrap_or(0) as f64 / 1e9
     }
 

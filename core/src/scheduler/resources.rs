@@ -27,7 +27,7 @@ impl SchedulerState {
             }
         }
         at.profile.used_resources = used;
-        self.workers.note_change();
+        self.workers.note_change(worker);
         self.try_unrunnable(worker);
     }
 }

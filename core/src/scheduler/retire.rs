@@ -26,8 +26,6 @@ pub(super) struct Retirement {
     reason: String,
     /// It is told to end; otherwise the driver ends it.
     close: bool,
-    /// It was seen without tasks.
-    empty: bool,
 }
 
 impl SchedulerState {
@@ -61,28 +59,13 @@ impl SchedulerState {
             return false;
         }
         record.profile.status = WorkerStatus::ClosingGracefully;
-        let empty = record.processing.is_empty();
         self.workers.stop(worker);
         self.note_pause(worker, WorkerStatus::ClosingGracefully);
         self.reload(worker);
-        let retirement = Retirement { reason: reason.to_owned(), close, empty };
+        let retirement = Retirement { reason: reason.to_owned(), close };
         self.amm.retiring.insert(worker, retirement);
         self.amm.hurry();
         true
-    }
-
-    /// A worker that leaves may go as soon as its last task has ended: then it is looked at once
-    /// more, without waiting for the clock.
-    pub(super) fn notice_empty_workers(&mut self) {
-        let mut emptied = false;
-        for (worker, retirement) in &mut self.amm.retiring {
-            let empty = self.workers.get(*worker).is_none_or(|at| at.processing.is_empty());
-            emptied |= empty && !retirement.empty;
-            retirement.empty = empty;
-        }
-        if emptied {
-            self.amm.hurry();
-        }
     }
 
     /// Nobody can take what the worker holds: it goes on. Should it be short of memory, it answers

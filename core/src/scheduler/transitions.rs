@@ -5,8 +5,8 @@
 //! itself recommends for the task then replaces the state that was asked for. Every state change is
 //! in the story.
 
-use super::ask::Valid;
 use super::instruction::SchedulerOut;
+use super::reach::Valid;
 use super::{SchedulerState, TaskState};
 use crate::ids::TaskId;
 use crate::story::Transition;
@@ -66,6 +66,7 @@ impl SchedulerState {
                 // A worker came that is too small for it: it has to choose.
                 self.transition(task, TaskState::Released, out);
             } else if self.has_slot(worker, task) {
+                let task = self.next_queued(task, worker);
                 self.transition(task, TaskState::Processing, out);
             } else {
                 break;

@@ -225,6 +225,9 @@ impl SchedulerState {
             for input in self.dependencies.row(sent.task) {
                 if !self.overflow.holds(&self.tasks[input.index()], id) {
                     missing.insert(*input);
+                    if self.has_one_reader(*input) {
+                        continue;
+                    }
                     *needs.entry((id, *input)).or_insert(0) += 1;
                 }
             }

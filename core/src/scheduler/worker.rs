@@ -6,9 +6,11 @@
 
 use super::amm::Unmanaged;
 use super::emptiest::Emptiest;
+use super::paths::Paths;
 use super::places::Places;
 use crate::ids::{TaskId, WorkerId};
 use crate::messages::{WorkerRegistration, WorkerStatus};
+use crate::paths::PathClass;
 use crate::time::Time;
 use rustc_hash::FxHashMap;
 use std::collections::BTreeMap;
@@ -57,7 +59,7 @@ pub(super) struct Worker {
     pub(super) saturation_slots: u32,
     /// Expected time of the tasks in its pool.
     pub(super) compute_ns: u64,
-    /// Sizes of the inputs in `needs_what` together.
+    /// Sizes of the inputs that its tasks have yet to fetch together.
     pub(super) network_bytes: u64,
     /// Tasks that it was sent.
     pub(super) processing: Places<Assigned>,
@@ -106,8 +108,8 @@ impl Worker {
     }
 
     /// Expected time until it has done what it was sent, on one thread.
-    pub(super) fn occupancy_ns(&self, bandwidth: u64) -> u64 {
-        self.compute_ns.saturating_add(transfer_ns(self.network_bytes, bandwidth))
+    pub(super) fn occupancy_ns(&self, paths: &Paths, class: PathClass) -> u64 {
+        self.compute_ns.saturating_add(paths.bytes_ns(class, self.network_bytes))
     }
 
     /// Its place among the running workers: slots used a thread.
@@ -116,13 +118,6 @@ impl Worker {
         // The largest number stands for no worker.
         u32::try_from(scaled).unwrap_or(u32::MAX).min(u32::MAX - 1)
     }
-}
-
-/// Nanoseconds that bytes take at a bandwidth in bytes a second.
-pub(super) fn transfer_ns(nbytes: u64, bandwidth: u64) -> u64 {
-    const NS: u128 = crate::config::SECOND_NS as u128;
-    let ns = u128::from(nbytes) * NS / u128::from(bandwidth.max(1));
-    u64::try_from(ns).unwrap_or(u64::MAX)
 }
 
 /// Slots that root-ish tasks may fill: one task lies ready beyond those that run.
@@ -136,15 +131,55 @@ fn saturation_slots(nthreads: u32, saturation: f64) -> u32 {
     ((saturation * f64::from(nthreads)).ceil() as u32).max(nthreads.saturating_add(1))
 }
 
+/// Which worker is on which machine: a number beside each worker, so that placement need not read
+/// names. A machine keeps its number when its workers are gone.
+#[derive(Clone, Debug, Default)]
+struct Machines {
+    numbers: FxHashMap<String, u32>,
+    /// By worker.
+    of: Vec<u32>,
+    /// Workers that are there, by machine.
+    workers: Vec<u32>,
+    /// Machines with workers that are there.
+    len: usize,
+}
+
+impl Machines {
+    fn insert(&mut self, worker: WorkerId, machine: &str) {
+        let count = super::instruction::position(self.numbers.len());
+        let number = *self.numbers.entry(machine.to_owned()).or_insert(count);
+        if number == count {
+            self.workers.push(0);
+        }
+        if self.of.len() <= worker.index() {
+            self.of.resize(worker.index() + 1, u32::MAX);
+        }
+        self.of[worker.index()] = number;
+        let workers = &mut self.workers[number as usize];
+        self.len += usize::from(*workers == 0);
+        *workers += 1;
+    }
+
+    fn remove(&mut self, worker: WorkerId) {
+        let workers = &mut self.workers[self.of[worker.index()] as usize];
+        *workers -= 1;
+        self.len -= usize::from(*workers == 0);
+    }
+}
+
 /// The workers that are there.
 #[derive(Clone, Debug)]
 pub(super) struct Workers {
     table: Vec<Option<Worker>>,
     len: usize,
-    /// Changes whenever a worker comes or goes, or has other resources.
-    version: u64,
+    /// Workers that came, went, began or ceased to run, or have other resources, of late and in
+    /// order.
+    changed: Vec<WorkerId>,
+    /// How many such changes there were before these.
+    changes_before: u64,
     names: FxHashMap<String, WorkerId>,
     addresses: FxHashMap<String, WorkerId>,
+    machines: Machines,
     /// Those that run.
     pub(super) emptiest: Emptiest,
     /// Their threads together.
@@ -153,7 +188,13 @@ pub(super) struct Workers {
     pub(super) nthreads: u64,
     /// Memory limits of all that have one: how many workers have each.
     memory_limits: BTreeMap<u64, u32>,
+    /// Numbers of threads: how many workers have each.
+    threads: BTreeMap<u32, u32>,
 }
+
+/// Changes that are remembered while there are few workers; with many, one for each worker. An ask
+/// that is older than all of them looks at the workers themselves.
+const CHANGES: usize = 1024;
 
 impl Workers {
     /// Nobody; the seed decides among equals.
@@ -161,13 +202,16 @@ impl Workers {
         Self {
             table: Vec::new(),
             len: 0,
-            version: 0,
+            changed: Vec::new(),
+            changes_before: 0,
             names: FxHashMap::default(),
             addresses: FxHashMap::default(),
+            machines: Machines::default(),
             emptiest: Emptiest::new(seed),
             running_nthreads: 0,
             nthreads: 0,
             memory_limits: BTreeMap::new(),
+            threads: BTreeMap::new(),
         }
     }
 
@@ -197,9 +241,30 @@ impl Workers {
         self.memory_limits.first_key_value().map_or(u64::MAX, |(limit, _)| *limit)
     }
 
-    /// Number of the current set of workers; never 0 once a worker came.
+    /// The fewest threads that a worker has, as it said; the largest number without workers.
+    pub(super) fn fewest_threads(&self) -> u32 {
+        self.threads.first_key_value().map_or(u32::MAX, |(threads, _)| *threads)
+    }
+
+    /// Number of the current set of workers and of those that run; never 0 once a worker came.
     pub(super) const fn version(&self) -> u64 {
-        self.version
+        self.changes_before + self.changed.len() as u64
+    }
+
+    /// Workers that came, went, began or ceased to run since a version; none when that is too long
+    /// ago to be remembered.
+    pub(super) fn changed_since(&self, version: u64) -> Option<&[WorkerId]> {
+        let from = usize::try_from(version.checked_sub(self.changes_before)?).ok()?;
+        self.changed.get(from..)
+    }
+
+    /// A worker came, went, began or ceased to run, or has other resources.
+    pub(super) fn note_change(&mut self, worker: WorkerId) {
+        if self.changed.len() >= self.len.max(CHANGES) {
+            self.changes_before += self.changed.len() as u64;
+            self.changed.clear();
+        }
+        self.changed.push(worker);
     }
 
     /// By number.
@@ -227,6 +292,7 @@ impl Workers {
         for address in &worker.registration().addresses {
             self.addresses.insert(address.clone(), id);
         }
+        self.machines.insert(id, &worker.registration().machine);
         self.nthreads += u64::from(worker.nthreads);
         self.running_nthreads += u64::from(worker.nthreads);
         self.emptiest.insert(id, worker.load());
@@ -234,9 +300,10 @@ impl Workers {
         if limit > 0 {
             *self.memory_limits.entry(limit).or_insert(0) += 1;
         }
+        *self.threads.entry(worker.registration().nthreads).or_insert(0) += 1;
         self.table[id.index()] = Some(worker);
         self.len += 1;
-        self.version += 1;
+        self.note_change(id);
     }
 
     /// Takes a worker out of every register.
@@ -247,22 +314,13 @@ impl Workers {
         for address in &worker.registration().addresses {
             self.addresses.remove(address);
         }
+        self.machines.remove(id);
         self.nthreads -= u64::from(worker.nthreads);
-        let limit = worker.registration().memory_limit_bytes;
-        if let Some(count) = self.memory_limits.get_mut(&limit) {
-            *count -= 1;
-            if *count == 0 {
-                self.memory_limits.remove(&limit);
-            }
-        }
+        count_down(&mut self.memory_limits, &worker.registration().memory_limit_bytes);
+        count_down(&mut self.threads, &worker.registration().nthreads);
         self.len -= 1;
-        self.version += 1;
+        self.note_change(id);
         Some(worker)
-    }
-
-    /// What a worker has changed: who serves what is found anew.
-    pub(super) const fn note_change(&mut self) {
-        self.version += 1;
     }
 
     /// The worker takes tasks again.
@@ -272,6 +330,7 @@ impl Workers {
             let (load, nthreads) = (worker.load(), u64::from(worker.nthreads));
             self.emptiest.insert(id, load);
             self.running_nthreads += nthreads;
+            self.note_change(id);
         }
     }
 
@@ -283,13 +342,15 @@ impl Workers {
         if self.emptiest.contains(id) {
             self.emptiest.remove(id);
             self.running_nthreads -= nthreads;
+            self.note_change(id);
         }
     }
 
     /// The limits and the running threads that are kept are those of the workers that are there.
     pub(super) fn check_limits(&self) -> Result<(), String> {
-        let mut limits = BTreeMap::new();
+        let (mut limits, mut threads) = (BTreeMap::new(), BTreeMap::new());
         for (_, worker) in self.iter() {
+            *threads.entry(worker.registration().nthreads).or_insert(0_u32) += 1;
             let limit = worker.registration().memory_limit_bytes;
             if limit > 0 {
                 *limits.entry(limit).or_insert(0_u32) += 1;
@@ -297,14 +358,41 @@ impl Workers {
         }
         let running = self.iter().filter(|(id, _)| self.emptiest.contains(*id));
         let running: u64 = running.map(|(_, worker)| u64::from(worker.nthreads)).sum();
-        if limits == self.memory_limits && running == self.running_nthreads {
+        let agree = limits == self.memory_limits && threads == self.threads;
+        if agree && running == self.running_nthreads {
             return Ok(());
         }
-        Err("memory limits or running threads are miscounted".to_owned())
+        Err("memory limits or threads are miscounted".to_owned())
+    }
+
+    /// Number of the machine that a worker is or was on.
+    pub(super) fn machine(&self, worker: WorkerId) -> u32 {
+        self.machines.of.get(worker.index()).copied().unwrap_or(u32::MAX)
+    }
+
+    /// Some workers share a machine and some do not: which input is on which machine makes a
+    /// difference beside which worker holds it.
+    pub(super) const fn machines_matter(&self) -> bool {
+        self.machines.len > 1 && self.machines.len < self.len
+    }
+
+    /// All workers are on one machine.
+    pub(super) const fn share_a_machine(&self) -> bool {
+        self.machines.len <= 1
     }
 
     /// Registers for names and addresses, for checks.
     pub(super) fn register_sizes(&self) -> (usize, usize) {
         (self.names.len(), self.addresses.len())
+    }
+}
+
+/// One worker less has this.
+fn count_down<K: Ord>(counts: &mut BTreeMap<K, u32>, key: &K) {
+    if let Some(count) = counts.get_mut(key) {
+        *count -= 1;
+        if *count == 0 {
+            counts.remove(key);
+        }
     }
 }

@@ -8,7 +8,9 @@ use super::{SchedulerState, TaskState};
 use crate::config::{MILLISECOND_NS, SECOND_NS};
 use crate::ids::{RunId, TaskId, WorkerId};
 use crate::messages::{WorkerRegistration, WorkerStatus};
+use crate::paths::PathSpeeds;
 use crate::time::Time;
+use std::collections::BTreeSet;
 
 /// Why and how a worker was lost.
 #[derive(Clone, Debug)]
@@ -30,7 +32,7 @@ impl Loss {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Vitals {
     pub(super) worker_now_ns: u64,
-    pub(super) bandwidth: u64,
+    pub(super) paths: PathSpeeds,
     pub(super) rss_bytes: u64,
 }
 
@@ -108,13 +110,13 @@ impl SchedulerState {
     /// A worker came, or runs again: tasks that only it may serve are tried.
     pub(super) fn try_unrunnable(&mut self, worker: WorkerId) {
         let Some(record) = self.workers.get(worker) else { return };
-        let serves = |task: &TaskId| {
-            let terms = self.asks.terms(self.tasks[task.index()].ask);
+        let serves = |(ask, _): &(u32, &BTreeSet<TaskId>)| {
+            let terms = self.asks.terms(*ask);
             let named = terms.allow_other_workers || terms.names(record.registration());
             named && terms.fits(record.registration())
         };
-        let tasks = self.unrunnable.iter().map(|(task, _)| task);
-        let mut tasks: Vec<TaskId> = tasks.filter(serves).collect();
+        let served = self.unrunnable.asks().filter(serves);
+        let mut tasks: Vec<TaskId> = served.flat_map(|(_, tasks)| tasks).copied().collect();
         self.recommend_best_last(&mut tasks, TaskState::Processing);
     }
 
@@ -228,10 +230,7 @@ impl SchedulerState {
         let window_ns = self.config.memory_recent_to_old_ns;
         record.profile.unmanaged.note(self.now, unmanaged, window_ns);
         record.profile.time_delay_ns = self.now.0.wrapping_sub(vitals.worker_now_ns).cast_signed();
-        if vitals.bandwidth > 0 {
-            let kept = self.bandwidth - self.bandwidth / count;
-            self.bandwidth = kept.saturating_add(vitals.bandwidth / count).max(1);
-        }
+        self.paths.learn(&vitals.paths, count);
         for &(task, so_far_ns) in executing {
             let Some(record) = self.known(task) else { continue };
             if record.worker() == Some(worker) && !record.flags.has(Flags::LONG_RUNNING) {

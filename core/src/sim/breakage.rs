@@ -93,7 +93,7 @@ impl Simulation {
     fn drop_connection(&mut self, slot: usize, peer: usize) {
         let (Some(worker), Some(peer)) = (self.ready(slot), self.living(peer)) else { return };
         let Some(life) = self.life_mut(worker) else { return };
-        let from_peer = life.asked.iter().filter(|(_, asked)| **asked == peer);
+        let from_peer = life.asked.iter().filter(|(_, (asked, _))| *asked == peer);
         let mut broken: Vec<TransferId> = from_peer.map(|(transfer, _)| *transfer).collect();
         broken.sort_unstable();
         for transfer in &broken {

@@ -24,6 +24,10 @@ pub struct Outcome {
     pub bounds: Bounds,
     /// Tasks that were needed.
     pub tasks: u64,
+    /// Needed tasks that erred.
+    pub erred: u64,
+    /// The first of them that failed by itself, and its error.
+    pub failure: Option<(TaskId, String)>,
     /// Most bytes of results on one worker.
     pub peak_worker_bytes: u64,
     /// Counts of the run.
@@ -66,6 +70,7 @@ impl Simulation {
         let faults = scenario.plan.clone();
         let mut me = Self::new(scenario);
         me.checked = checked;
+        me.waits = false;
         me.links = Some(Links::default());
         me.patience_ns = patience_ns(&me.workload.behaviours);
         // Without faults all workers begin together, in the order of their slots.
@@ -98,9 +103,21 @@ impl Simulation {
             makespan_ns: Time(trace.makespan_ns).since(arrival),
             bounds,
             tasks: tasks as u64,
+            erred: me.scheduler.erred_count(),
+            failure: me.failure(),
             peak_worker_bytes,
             trace,
         })
+    }
+}
+
+impl Simulation {
+    /// The first task that failed by itself, and its error.
+    fn failure(&self) -> Option<(TaskId, String)> {
+        let tasks = (0..self.workload.graph.len()).map(TaskId::from_index);
+        let mut failures = tasks.filter_map(|task| self.scheduler.error_of(task));
+        let first = failures.next()?;
+        Some((first.root, first.error.message.clone()))
     }
 }
 

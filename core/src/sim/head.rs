@@ -107,6 +107,9 @@ impl Simulation {
             if let Some(event) = wire::scheduler_event(worker, message) {
                 self.schedule(event);
             }
+            if registers {
+                self.submit_when_all_are_there();
+            }
         }
     }
 

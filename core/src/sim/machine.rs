@@ -7,6 +7,7 @@
 use super::network::Stream;
 use crate::ids::{RunId, TaskId, TransferId, WorkerId};
 use crate::messages::WorkerRegistration;
+use crate::paths::PathMeter;
 use crate::time::Time;
 use crate::worker::{WorkerOptions, WorkerOut, WorkerState};
 use rustc_hash::FxHashMap;
@@ -105,8 +106,10 @@ pub(super) struct Life {
     /// Values that the present event announced.
     pub(super) offered: Vec<(TaskId, u64)>,
     pub(super) running: FxHashMap<(TaskId, RunId), Running>,
-    /// Requests that were not answered yet: whom each asks.
-    pub(super) asked: FxHashMap<TransferId, WorkerId>,
+    /// Requests that were not answered yet: whom each asks, and since when.
+    pub(super) asked: FxHashMap<TransferId, (WorkerId, Time)>,
+    /// What it measures of its transfers.
+    pub(super) meter: PathMeter,
     /// Requests that it serves now.
     pub(super) serving: u32,
     /// Messages to the scheduler.
@@ -134,6 +137,7 @@ impl Life {
             offered: Vec::new(),
             running: FxHashMap::default(),
             asked: FxHashMap::default(),
+            meter: PathMeter::default(),
             serving: 0,
             upward: Stream::default(),
             downward: Stream::default(),

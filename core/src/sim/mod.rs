@@ -98,6 +98,9 @@ pub struct Simulation {
     out: SchedulerOut,
     introductions: Introductions,
     timer: Option<Time>,
+    /// The graph arrives when every slot has a worker, as in a job.
+    waits: bool,
+    submitted: bool,
     /// Workers that the scheduler hears.
     connected: BTreeSet<WorkerId>,
     clients: Clients,
@@ -144,6 +147,7 @@ impl Simulation {
     /// Sets a scenario up; nothing has happened yet.
     #[must_use]
     pub fn new(scenario: Scenario) -> Self {
+        let waits = scenario.waits();
         let Scenario { seed, config, network, machines, workload, plan, orders } = scenario;
         let mut agenda = Agenda::default();
         let mut rng = Rng::new(seed ^ 0x5eed);
@@ -171,6 +175,8 @@ impl Simulation {
             out: SchedulerOut::default(),
             introductions: Introductions::default(),
             timer: None,
+            waits,
+            submitted: false,
             connected: BTreeSet::new(),
             clients: Clients::default(),
             machines: machines.into_iter().map(Machine::new).collect(),
@@ -207,8 +213,22 @@ impl Simulation {
     /// # Panics
     /// When a core finds one of its own invariants broken; the message holds the story.
     pub fn run(mut self) -> Result<Trace, Broken> {
-        self.submit();
+        self.begin();
         self.go_on(&mut 0)
+    }
+
+    /// The graph is there before the first worker, or waits for the last one.
+    fn begin(&mut self) {
+        if !self.waits {
+            self.submit();
+        }
+    }
+
+    /// A worker came: the graph may have waited for it.
+    fn submit_when_all_are_there(&mut self) {
+        if self.waits && !self.submitted && self.connected.len() >= self.machines.len() {
+            self.submit();
+        }
     }
 
     /// Runs what was submitted to its end; `peak` is the most bytes of results on one worker.
@@ -243,6 +263,7 @@ impl Simulation {
     }
 
     fn submit(&mut self) {
+        self.submitted = true;
         self.schedule(SchedulerEvent::AddClient(JOB));
         self.schedule(SchedulerEvent::AddClient(ClientId(1)));
         for task in &self.workload.wanted {
@@ -324,6 +345,7 @@ impl Simulation {
     /// Whether nothing more can come of it.
     fn is_over(&self) -> bool {
         self.healed
+            && self.submitted
             && self.agenda.progress() == 0
             && self.scheduler.is_idle()
             && self.orders_are_done()

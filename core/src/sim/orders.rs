@@ -122,10 +122,12 @@ impl Simulation {
         self.schedule(event);
     }
 
-    /// Orders are carried out, and no worker waits for a copy.
+    /// Orders are carried out, and no worker waits for a copy. Where room is short, a copy may find
+    /// none.
     pub(super) fn orders_are_done(&self) -> bool {
         let fetches = |core: &crate::worker::WorkerState| core.is_fetching();
         !self.scheduler.is_moving_data()
+            && !(self.is_roomy() && self.scheduler.lacks_copies())
             && !self.lives().any(|life| life.state.as_ref().is_some_and(fetches))
     }
 

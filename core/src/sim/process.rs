@@ -64,6 +64,9 @@ impl Simulation {
                 self.on_registered(worker, heartbeat_ns);
             } else if Self::ends_worker(&message) {
                 return self.end(worker, false);
+            } else if let ToWorker::RemoveWorker { worker: gone } = message {
+                events.push(WorkerEvent::RemoveWorker { worker: gone });
+                self.forget(worker, gone, &mut events);
             } else if let Some(event) = wire::worker_event(message, &self.machines[slot].boot_id) {
                 events.push(event);
             }
@@ -290,6 +293,7 @@ impl Simulation {
             now_ns: now.0,
             managed_bytes: state.nbytes(),
             executing: executing.map(|run| (run.task, now.since(run.started))).collect(),
+            paths: life.meter.speeds(),
             ..Heartbeat::default()
         };
         let next = now.after_ns(life.heartbeat_ns);

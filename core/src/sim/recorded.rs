@@ -24,7 +24,7 @@ impl Simulation {
         graph_blocks(&me.submission(), &mut |block| bytes.extend(block))
             .expect("graphs of seeds are small");
         me.recorder = Some((Encoder::new(false), bytes));
-        me.submit();
+        me.begin();
         let ended = me.go_on(&mut 0);
         let (mut encoder, mut bytes) = me.recorder.take().expect("it was put there");
         bytes.extend(encoder.block(me.scheduler.fingerprint()).unwrap_or_default());

@@ -10,6 +10,9 @@ use crate::config::{Config, MILLISECOND_NS, SECOND_NS};
 use crate::rng::Rng;
 use crate::time::Time;
 
+/// Keeps the draw of the graph's arrival apart from all others of a seed.
+const ARRIVAL_SALT: u64 = 0x6a09_e667_f3bc_c908;
+
 /// One simulation before it begins.
 #[derive(Clone, Debug)]
 pub struct Scenario {
@@ -34,6 +37,12 @@ impl Scenario {
     #[must_use]
     pub fn draw(seed: u64) -> Self {
         Self::shrunk(seed, &[])
+    }
+
+    /// The graph arrives when every slot has a worker, as in a job; else before the first one, which
+    /// the core has to cope with as well.
+    pub(super) fn waits(&self) -> bool {
+        Rng::new(self.seed ^ ARRIVAL_SALT).below(2) == 0
     }
 
     /// The same without some tasks of its graph and what depends on them; all else stays.

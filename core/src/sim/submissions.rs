@@ -72,6 +72,10 @@ impl Draft {
 impl Simulation {
     /// A client submits a graph that reaches into what is there.
     pub(super) fn submit_further(&mut self, client: ClientId, seed: u64) {
+        if self.scheduler.graph().is_none() {
+            // The job's own comes first.
+            return;
+        }
         let mut rng = Rng::new(seed);
         let mut draft = Draft::new();
         let known = Arc::clone(&self.workload.graph);

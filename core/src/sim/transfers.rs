@@ -7,6 +7,7 @@ use super::agenda::{Answer, Happening};
 use super::network::Path;
 use crate::ids::{TaskId, TransferId, WorkerId};
 use crate::messages::TaskError;
+use crate::paths::PathClass;
 use crate::worker::WorkerEvent;
 
 impl Simulation {
@@ -22,7 +23,7 @@ impl Simulation {
         let now = self.now;
         let delay = self.network.delay_ns(&mut self.rng);
         let Some(life) = self.life_mut(worker) else { return };
-        life.asked.insert(transfer, peer);
+        life.asked.insert(transfer, (peer, now));
         let tasks = tasks.iter().map(|(task, _)| *task).collect();
         let at = now.after_ns(delay);
         if self.is_cut(worker, peer) {
@@ -117,10 +118,9 @@ impl Simulation {
             }
             Answer::Busy | Answer::Broken => 0,
         };
+        let (now, class) = (self.now, self.path_class(worker, peer));
         let Some(life) = self.life_mut(worker) else { return };
-        if life.asked.remove(&transfer).is_none() {
-            return;
-        }
+        let Some((_, since)) = life.asked.remove(&transfer) else { return };
         let full = full || life.bytes.saturating_add(nbytes) > room;
         let event = match answer {
             // It died while it was sending.
@@ -145,6 +145,7 @@ impl Simulation {
                     tasks.iter().filter(|task| !held(task) && !bad.contains(task)).copied();
                 let absent = absent.collect();
                 life.offered.extend(&values);
+                life.meter.add(class, nbytes, now.since(since));
                 let sizes = values
                     .iter()
                     .map(|(task, _)| (*task, self.workload.behaviours[task.index()].nbytes));
@@ -159,7 +160,7 @@ impl Simulation {
     /// Nothing came for too long; a payload that is on its way is not nothing.
     pub(super) fn on_unanswered(&mut self, worker: WorkerId, transfer: TransferId) {
         let Some(life) = self.life_mut(worker) else { return };
-        let Some(peer) = life.asked.get(&transfer).copied() else { return };
+        let Some((peer, _)) = life.asked.get(&transfer).copied() else { return };
         let silent = self.machines[self.slot_of[peer.index()]].frozen_until.is_some();
         let comes = self.answering.contains(&(worker, transfer)) && !silent;
         if comes && !self.is_apart(worker, peer) && self.life_mut(peer).is_some() {
@@ -173,6 +174,22 @@ impl Simulation {
         }
     }
 
+    /// A worker is told that a peer is gone: it waits no longer for what it asked it for.
+    pub(super) fn forget(
+        &mut self,
+        worker: WorkerId,
+        gone: WorkerId,
+        events: &mut Vec<WorkerEvent>,
+    ) {
+        let Some(life) = self.life_mut(worker) else { return };
+        let given_up: Vec<_> =
+            life.asked.iter().filter(|(_, asked)| asked.0 == gone).map(|(one, _)| *one).collect();
+        for transfer in given_up {
+            life.asked.remove(&transfer);
+            events.push(WorkerEvent::GatherDepNetworkFailure { transfer });
+        }
+    }
+
     fn path(&self, worker: WorkerId, peer: WorkerId) -> Path {
         let spec = |worker: WorkerId| &self.machines[self.slot_of[worker.index()]].spec;
         let (a, b) = (spec(worker), spec(peer));
@@ -180,6 +197,13 @@ impl Simulation {
             (true, true) => Path::SameNode,
             (true, false) => Path::SameHost,
             (false, _) => Path::Fabric,
+        }
+    }
+
+    fn path_class(&self, worker: WorkerId, peer: WorkerId) -> PathClass {
+        match self.path(worker, peer) {
+            Path::SameNode | Path::SameHost => PathClass::SameMachine,
+            Path::Fabric | Path::Disk => PathClass::Fabric,
         }
     }
 

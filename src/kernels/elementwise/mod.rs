@@ -96,6 +96,18 @@ impl Map {
         output.seal()
     }
 
+    /// dtype of the result.
+    pub(super) fn dtype(&self, inputs: &[View<'_>]) -> Outcome<DType> {
+        Ok(self.program(inputs)?.dtype)
+    }
+
+    /// Computes as many elements as `out` has room for, on inputs of as many, on this thread.
+    pub(super) fn fill(&self, inputs: &[View<'_>], out: &mut [u8]) -> Outcome<()> {
+        let program = self.program(inputs)?;
+        let count = out.len() / program.dtype.size();
+        program.run(inputs, &[count], out, (Level::best(), 1))
+    }
+
     fn program(&self, inputs: &[View<'_>]) -> Outcome<Arc<Program>> {
         let dtypes: Vec<DType> = inputs.iter().map(|view| view.dtype).collect();
         // A list in a poisoned lock is whole: entries are only pushed.

@@ -16,7 +16,7 @@
 use super::expression::{Binary, Compare, Expression, Node, Unary};
 use super::lexer::{Token, tokens};
 use super::literal;
-use crate::kernels::array::input_name;
+use crate::kernels::array::{input_index, input_name};
 use rdask_core::nearest::nearest;
 
 /// Longest expression, characters: far above what anyone writes, compiled in a few milliseconds.
@@ -282,16 +282,6 @@ impl Parser {
         let hint = if function { "; it is a function and needs arguments" } else { "" };
         Err(format!("unknown name '{name}' at column {column}{hint}"))
     }
-}
-
-/// The input that a name stands for: `a` is 0, `z` 25, `aa` 26.
-fn input_index(name: &str) -> Option<usize> {
-    if name.len() > 4 || !name.bytes().all(|letter| letter.is_ascii_lowercase()) {
-        return None;
-    }
-    let number =
-        name.bytes().fold(0, |number, letter| number * 26 + usize::from(letter - b'a') + 1);
-    number.checked_sub(1)
 }
 
 #[cfg(test)]

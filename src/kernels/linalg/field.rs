@@ -8,7 +8,7 @@ use crate::kernels::Context;
 use crate::kernels::array::{Output, View};
 use crate::kernels::cast::cast;
 use crate::kernels::fault::{Outcome, fault};
-use crate::kernels::promotion::{Kind, kind_of, promote};
+use crate::kernels::promotion::{Kind, kind_of, promote_all};
 use bytemuck::Pod;
 use ndarray::linalg::general_mat_mul;
 use ndarray::{ArrayView2, ArrayViewMut2, LinalgScalar};
@@ -147,9 +147,7 @@ pub(super) fn linear(inputs: &[&View<'_>]) -> Outcome<DType> {
         Kind::Float | Kind::Complex => view.dtype,
         Kind::Bool | Kind::Signed | Kind::Unsigned | Kind::Datetime | Kind::Timedelta => DType::F64,
     };
-    let mut dtypes = inputs.iter().map(|view| one(view));
-    let first = dtypes.next().unwrap_or(DType::F64);
-    dtypes.try_fold(first, promote)
+    promote_all(&inputs.iter().map(|view| one(view)).collect::<Vec<_>>())
 }
 
 /// An input in the dtype of the result.

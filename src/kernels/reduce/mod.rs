@@ -11,6 +11,7 @@ mod groupby;
 mod job;
 mod lanes;
 mod members;
+mod piecewise;
 mod scan;
 mod stage;
 
@@ -24,6 +25,7 @@ use super::widened;
 use argument::Argument;
 use groupby::GroupBy;
 use job::Job;
+pub(super) use piecewise::PiecewiseSum;
 use rdask_core::messages::TaskError;
 use rdask_store::{DType, Sealed};
 use scan::Scan;

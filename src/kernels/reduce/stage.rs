@@ -23,7 +23,7 @@ use std::ops::Range;
 
 /// Elements of a block: much more than a block's share of the work above blocks, few enough for
 /// many threads to find some.
-const BLOCK: usize = 128 * 1024;
+pub(super) const BLOCK: usize = 128 * 1024;
 
 /// Bytes of input below which a thread costs more than it saves.
 const LEAST_PART_BYTES: usize = 512 * 1024;

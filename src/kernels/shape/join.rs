@@ -5,12 +5,12 @@ use crate::kernels::Context;
 use crate::kernels::array::{MAX_AXES, View, axis_of, text};
 use crate::kernels::fault::{Outcome, value_error};
 use crate::kernels::params::{Read, Reader};
-use crate::kernels::promotion::promote;
+use crate::kernels::promotion::promote_all;
 use rdask_store::{DType, Sealed};
 
 /// The dtype of all inputs together.
 fn common(inputs: &[View<'_>]) -> Outcome<DType> {
-    inputs.iter().try_fold(inputs[0].dtype, |dtype, input| promote(dtype, input.dtype))
+    promote_all(&inputs.iter().map(|input| input.dtype).collect::<Vec<_>>())
 }
 
 /// The shape of arrays of these shapes, one behind the other along an axis.

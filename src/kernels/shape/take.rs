@@ -38,15 +38,14 @@ impl Take {
         let mut result = shape.to_vec();
         result.splice(axis..=axis, (!self.drops).then_some(self.indices.len()));
         let mut output = Output::new(context, input.dtype, &result)?;
-        // As in numpy, indices that pick nothing may be anything.
-        if result.contains(&0) {
-            return output.seal();
-        }
-        if length == 0 {
+        if length == 0 && !result.contains(&0) {
             return Err(fault("IndexError", "cannot do a non-empty take from an empty axes."));
         }
         let whole = |index: &i64| index_of(*index, axis, length);
         let indices = self.indices.iter().map(whole).collect::<Outcome<Vec<usize>>>()?;
+        if result.contains(&0) {
+            return output.seal();
+        }
         let run = shape[axis + 1..]
             .iter()
             .try_fold(input.dtype.size(), |run, length| run.checked_mul(*length));

@@ -4,7 +4,6 @@ use super::Acquisition;
 use super::suggestions::Round;
 use crate::ids::{TaskId, WorkerId};
 use crate::scheduler::instruction::{DependencyAt, SchedulerInstruction, SchedulerOut, position};
-use crate::scheduler::worker::transfer_ns;
 use crate::scheduler::{SchedulerState, Span};
 
 /// Holders that a worker is told of one result.
@@ -40,7 +39,7 @@ impl SchedulerState {
             out.holders.extend(shown.map(|held| held.worker));
             let holders = Span { start: first, end: position(out.holders.len()) };
             out.dependencies.push(DependencyAt { task, nbytes, holders });
-            let trip_ns = transfer_ns(nbytes, self.bandwidth);
+            let trip_ns = self.paths.bytes_ns(self.workers.path_class(known, worker), nbytes);
             let wait_ns = self.config.amm_interval_ns.saturating_add(trip_ns);
             let until = self.now.after_ns(wait_ns.saturating_mul(PATIENCE));
             let list = self.amm.under_way.entry(task).or_default();

@@ -107,6 +107,38 @@ impl Amm {
         self.hurry |= !self.retiring.is_empty() || !self.copies.is_empty();
     }
 
+    /// What its orders are made of, for a hash of the state.
+    pub(super) fn numbers(&self, add: &mut impl FnMut(u64)) {
+        add(self.due.map_or(u64::MAX, |due| due.0));
+        add(self.next_row as u64);
+        for worker in self.retiring.keys() {
+            add(u64::from(worker.0));
+        }
+        for (task, copies) in &self.copies {
+            add(u64::from(task.0));
+            copies.numbers(add);
+        }
+        if let Some(scope) = &self.rebalance {
+            scope.numbers(add);
+        }
+        for one in &self.moves {
+            add(u64::from(one.task.0));
+            add(u64::from(one.from.0) << 32 | u64::from(one.to.0));
+        }
+        for (task, list) in &self.under_way {
+            for one in list {
+                add(u64::from(task.0) << 32 | u64::from(one.recipient.0));
+                add(one.until.0);
+            }
+        }
+    }
+
+    /// A worker has no task left. One that leaves may go as soon as its last task has ended: then it
+    /// is looked at once more, without waiting for the clock.
+    pub(super) fn emptied(&mut self, worker: WorkerId) {
+        self.hurry |= self.retiring.contains_key(&worker);
+    }
+
     /// The policies run as soon as the driver lets them.
     pub(super) fn soon(&mut self, now: Time) {
         self.due = self.due.map(|due| due.min(now));
@@ -131,9 +163,6 @@ impl Amm {
 impl SchedulerState {
     /// Carries orders on, when something that they wait for has happened. Runs after each event.
     pub(super) fn manage_memory(&mut self, out: &mut SchedulerOut) {
-        if !self.amm.retiring.is_empty() {
-            self.notice_empty_workers();
-        }
         if std::mem::take(&mut self.amm.hurry) && self.amm.has_orders() {
             self.run_policies(false, out);
         }
@@ -201,7 +230,10 @@ impl SchedulerState {
     pub fn orders_left(&self) -> String {
         let amm = &self.amm;
         let retiring: Vec<u32> = amm.retiring.keys().map(|worker| worker.0).collect();
-        format!("retiring {retiring:?}, moves {:?}, under way {:?}", amm.moves, amm.under_way)
+        format!(
+            "retiring {retiring:?}, moves {:?}, under way {:?}, asked for {:?}",
+            amm.moves, amm.under_way, amm.copies
+        )
     }
 
     /// The books of the manager name only what is there.
@@ -217,6 +249,8 @@ impl SchedulerState {
                 let there = self.workers.contains(one.recipient);
                 let held = self.overflow.holds(&self.tasks[task.index()], one.recipient);
                 ensure(there && !held, "a copy is under way to one that is gone or has it")?;
+                let orders = list.iter().filter(|other| other.recipient == one.recipient).count();
+                ensure(orders == 1, "one copy is ordered twice")?;
             }
         }
         let retiring = self.amm.retiring.keys();

@@ -30,6 +30,19 @@ impl Scope {
     pub(super) fn named(&self) -> impl Iterator<Item = &WorkerId> {
         self.workers.iter().flatten()
     }
+
+    /// What it is made of, for a hash.
+    pub(super) fn numbers(&self, add: &mut impl FnMut(u64)) {
+        for length in [self.tasks.as_ref().map(Vec::len), self.workers.as_ref().map(Vec::len)] {
+            add(length.map_or(u64::MAX, |length| length as u64));
+        }
+        for task in self.tasks.iter().flatten() {
+            add(u64::from(task.0));
+        }
+        for worker in self.workers.iter().flatten() {
+            add(u64::from(worker.0));
+        }
+    }
 }
 
 /// A result on its way.
@@ -116,7 +129,10 @@ impl SchedulerState {
                 let asked = scope.tasks.as_ref().is_none_or(|t| t.binary_search(&task).is_ok());
                 let pending = round.pending(task);
                 let moves_already = !pending.0.is_empty() || !pending.1.is_empty();
-                if stays || !asked || moves_already || nbytes == 0 || read.contains(&task) {
+                // Copies that were asked for would be made again where they are taken away.
+                let ordered = self.amm.asked(task).is_some();
+                let rests = nbytes == 0 || ordered || read.contains(&task);
+                if stays || !asked || moves_already || rests {
                     continue;
                 }
                 let Some((gap, Reverse(to))) = recipients.pop() else { break };

@@ -3,8 +3,9 @@
 //! A result keeps one copy, or as many as there are workers that wait to read it, or as many as
 //! somebody asked for with `replicate`.
 
+use super::replicate::Copies;
 use super::suggestions::Round;
-use crate::ids::TaskId;
+use crate::ids::{TaskId, WorkerId};
 use crate::scheduler::SchedulerState;
 use crate::scheduler::task::{Flags, NONE};
 use rustc_hash::FxHashSet;
@@ -26,9 +27,15 @@ impl SchedulerState {
             let copies = holders.len();
             let (arriving, leaving) = round.pending(task);
             let copies = (copies + arriving.len()).saturating_sub(leaving.len());
-            let keep = self.copies_needed(task).max(self.amm.copies_asked(task));
+            let asked = self.amm.asked(task);
+            let keep = self.copies_needed(task).max(asked.map_or(0, Copies::n));
+            // Copies that were asked for at certain workers are not given up there.
+            let elsewhere: Option<Vec<WorkerId>> = asked.filter(|it| it.is_bound()).map(|it| {
+                let there = holders.iter().map(|held| held.worker);
+                there.filter(|worker| !it.counts(*worker)).collect()
+            });
             for _ in keep..copies {
-                if self.suggest_drop(round, task, None).is_none() {
+                if self.suggest_drop(round, task, elsewhere.as_deref()).is_none() {
                     break;
                 }
             }

@@ -31,15 +31,36 @@ impl Copies {
     pub(super) fn named(&self) -> impl Iterator<Item = &WorkerId> {
         self.workers.iter().flatten()
     }
+
+    /// What it is made of, for a hash.
+    pub(super) fn numbers(&self, add: &mut impl FnMut(u64)) {
+        add(u64::from(self.n) << 32 | u64::from(self.branching_factor));
+        add(self.workers.as_ref().map_or(u64::MAX, |workers| workers.len() as u64));
+        for worker in self.workers.iter().flatten() {
+            add(u64::from(worker.0));
+        }
+    }
+
+    /// How many there shall be.
+    pub(super) const fn n(&self) -> usize {
+        self.n as usize
+    }
+
+    /// Only copies at certain workers count.
+    pub(super) const fn is_bound(&self) -> bool {
+        self.workers.is_some()
+    }
+
+    /// A copy there counts.
+    pub(super) fn counts(&self, worker: WorkerId) -> bool {
+        self.workers.as_ref().is_none_or(|workers| workers.contains(&worker))
+    }
 }
 
 impl Amm {
-    /// Copies of a task that were asked for.
-    pub(super) fn copies_asked(&self, task: TaskId) -> usize {
-        if self.copies.is_empty() {
-            return 0;
-        }
-        self.copies.get(&task).map_or(0, |copies| copies.n as usize)
+    /// What was asked for a task.
+    pub(super) fn asked(&self, task: TaskId) -> Option<&Copies> {
+        if self.copies.is_empty() { None } else { self.copies.get(&task) }
     }
 }
 
@@ -77,19 +98,29 @@ impl SchedulerState {
         self.amm.hurry();
     }
 
+    /// Some result has fewer copies than were asked for, and a worker that runs could take one.
+    #[must_use]
+    pub fn lacks_copies(&self) -> bool {
+        self.amm.copies.iter().any(|(task, copies)| {
+            let record = &self.tasks[task.index()];
+            let holders = self.overflow.holders(record).iter();
+            let held = holders.filter(|held| copies.counts(held.worker)).count();
+            let mut running = self.workers.emptiest.workers();
+            held < copies.n()
+                && running.any(|other| copies.counts(other) && !self.overflow.holds(record, other))
+        })
+    }
+
     /// One round of copies; of what has too many some are dropped.
     pub(super) fn run_replicate(&self, round: &mut Round) {
         for (&task, copies) in &self.amm.copies {
             let holders = self.overflow.holders(&self.tasks[task.index()]);
             let (arriving, leaving) = round.pending(task);
-            let counts = |worker: &WorkerId| {
-                copies.workers.as_ref().is_none_or(|workers| workers.contains(worker))
-            };
-            let held = holders.iter().filter(|held| counts(&held.worker)).count();
-            let arriving = arriving.iter().filter(|worker| counts(worker)).count();
-            let leaving = leaving.iter().filter(|worker| counts(worker)).count();
+            let held = holders.iter().filter(|held| copies.counts(held.worker)).count();
+            let arriving = arriving.iter().filter(|worker| copies.counts(**worker)).count();
+            let leaving = leaving.iter().filter(|worker| copies.counts(**worker)).count();
             let have = (held + arriving).saturating_sub(leaving);
-            let want = copies.n as usize;
+            let want = copies.n();
             let served = holders.len().saturating_mul(copies.branching_factor as usize);
             let candidates = copies.workers.as_deref();
             for _ in 0..want.saturating_sub(have).min(served.saturating_sub(arriving)) {

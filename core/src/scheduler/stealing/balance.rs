@@ -10,9 +10,11 @@ use super::in_flight::Request;
 use crate::ids::{TaskId, WorkerId};
 use crate::rng::mix;
 use crate::scheduler::SchedulerState;
+use crate::scheduler::ask::PLAIN;
 use crate::scheduler::instruction::{SchedulerInstruction, SchedulerOut};
 use crate::scheduler::placement::has_free;
-use crate::scheduler::worker::{Assigned, FULL, transfer_ns};
+use crate::scheduler::worker::{Assigned, FULL};
+use rustc_hash::FxHashSet;
 use std::cmp::Reverse;
 
 /// Idle workers that a balance serves at most.
@@ -23,11 +25,15 @@ const OFFERS: usize = 16;
 const VICTIMS: usize = 10;
 /// Overfull workers that one balance looks at.
 const LOOKED_AT: usize = 64;
-/// Tasks of a victim that are looked at: so many of those that it was sent last, and as many
-/// from a random place on.
+/// Tasks of a victim that are looked at: those in so many of its last places, and in as many from
+/// a random one on.
 const WINDOW: usize = 64;
-/// Tasks of a victim that no thief may take, until the rest of them is left alone.
+/// Tasks of a victim that are done earlier where they are, until the rest of them is left alone.
+/// Tasks that no thief may take do not count: those behind them may be anybody's.
 const REFUSALS: u32 = 8;
+/// Distinct asks without a thief, until only tasks that ask for nothing are looked at: each costs
+/// a look at all thieves.
+const UNSERVED: usize = 256;
 /// A victim has work for more than so many latencies (Dask: 0.2 s at a latency of 0.1 s).
 const OCCUPIED: u64 = 2;
 /// A saturated one waits for more than so many latencies (Dask: 0.4 s).
@@ -72,6 +78,8 @@ pub(super) struct Scratch {
     thieves: Vec<WorkerId>,
     victims: Vec<Victim>,
     candidates: Vec<Candidate>,
+    /// Asks that no thief serves. Thieves and what they have left only get fewer in a balance.
+    unserved: FxHashSet<u32>,
 }
 
 impl SchedulerState {
@@ -118,8 +126,7 @@ impl SchedulerState {
     /// Occupancy and slots of a worker, requests in flight included.
     fn combined(&self, worker: WorkerId) -> (u64, u32) {
         let at = self.workers.get(worker);
-        let (occupancy_ns, slots) =
-            at.map_or((0, 0), |at| (at.occupancy_ns(self.bandwidth), at.slots_used));
+        let (occupancy_ns, slots) = at.map_or((0, 0), |at| (self.occupancy_ns(at), at.slots_used));
         self.stealing.in_flight.combined(worker, occupancy_ns, slots)
     }
 
@@ -206,7 +213,8 @@ impl SchedulerState {
 
     /// Offers the candidates to the thieves.
     fn match_up(&mut self, scratch: &mut Scratch, out: &mut SchedulerOut) {
-        let Scratch { thieves, victims, candidates } = scratch;
+        let Scratch { thieves, victims, candidates, unserved } = scratch;
+        unserved.clear();
         for candidate in candidates.iter() {
             if thieves.is_empty() {
                 break;
@@ -216,9 +224,15 @@ impl SchedulerState {
                 continue;
             }
             let task = candidate.task;
+            let ask = self.tasks[task.index()].ask;
+            if unserved.contains(&ask) || (ask != PLAIN && unserved.len() >= UNSERVED) {
+                continue;
+            }
             let compute_ns = self.duration_ns(task);
             let Some(offer) = self.best_offer(task, compute_ns, thieves) else {
-                victim.refusals += 1;
+                if !thieves.iter().any(|thief| self.serves(*thief, task)) {
+                    unserved.insert(ask);
+                }
                 continue;
             };
             let own_ns = compute_ns.saturating_add(self.fetch_ns(task, victim.worker));
@@ -227,14 +241,15 @@ impl SchedulerState {
                 continue;
             }
             let stimulus_id = self.stealing.in_flight.next_stimulus();
-            let threads = self.asks.terms(self.tasks[task.index()].ask).threads;
+            let terms = self.asks.terms(self.tasks[task.index()].ask);
             let request = Request {
                 victim: victim.worker,
                 thief: offer.thief,
                 stimulus_id,
                 relief_ns: own_ns,
                 burden_ns: offer.burden_ns,
-                threads,
+                threads: terms.threads,
+                is_constrained: !terms.resources.is_empty(),
             };
             self.stealing.in_flight.insert(task, request);
             let worker = victim.worker;
@@ -256,7 +271,7 @@ impl SchedulerState {
             if offers >= OFFERS {
                 break;
             }
-            if !self.may_steal(*thief, task) || !self.has_resources_for(*thief, task) {
+            if !self.serves(*thief, task) || self.is_too_small_for(*thief, task) {
                 continue;
             }
             offers += 1;
@@ -273,10 +288,25 @@ impl SchedulerState {
         best.map(|(_, offer)| offer)
     }
 
-    /// A worker may run a task that another has: it runs, and the task's terms allow it.
+    /// A worker may run a task that another has: it runs, the task's terms allow it, and its
+    /// inputs have room there.
     pub(super) fn may_steal(&mut self, thief: WorkerId, task: TaskId) -> bool {
         self.workers.emptiest.contains(thief)
             && self.asks.serves(self.tasks[task.index()].ask, thief, &self.workers)
+            && !self.is_too_small_for(thief, task)
+    }
+
+    /// A thief has what a task asks for.
+    fn serves(&mut self, thief: WorkerId, task: TaskId) -> bool {
+        self.asks.serves(self.tasks[task.index()].ask, thief, &self.workers)
+            && self.has_resources_for(thief, task)
+    }
+
+    /// The inputs of a task can never be together in a worker's memory.
+    fn is_too_small_for(&self, worker: WorkerId, task: TaskId) -> bool {
+        let inputs = self.dependencies.row(task).iter();
+        let nbytes = inputs.map(|input| self.tasks[input.index()].nbytes);
+        self.exceeds_memory(worker, nbytes.fold(0, u64::saturating_add))
     }
 
     /// A thief has the resources that a task asks for, less what is on its way there.
@@ -287,8 +317,8 @@ impl SchedulerState {
         }
         let Some(worker) = self.workers.get(thief) else { return false };
         terms.resources.iter().all(|(name, need)| {
-            let coming = self.stealing.in_flight.iter().filter(|(_, one)| one.thief == thief);
-            let promised = coming.fold(0_u64, |sum, (other, _)| {
+            let coming = self.stealing.in_flight.coming(thief).iter();
+            let promised = coming.fold(0_u64, |sum, other| {
                 let terms = self.asks.terms(self.tasks[other.index()].ask);
                 let need = terms.resources.iter().find(|(has, _)| has == name);
                 sum.saturating_add(need.map_or(0, |(_, need)| *need))
@@ -306,18 +336,6 @@ impl SchedulerState {
             return 0;
         }
         occupancy_ns / u64::from(at.nthreads)
-    }
-
-    /// How long a worker fetches the inputs of a task that it does not hold.
-    fn fetch_ns(&self, task: TaskId, worker: WorkerId) -> u64 {
-        let mut missing_bytes = 0_u64;
-        for input in self.dependencies.row(task) {
-            let record = &self.tasks[input.index()];
-            if !self.overflow.holds(record, worker) {
-                missing_bytes = missing_bytes.saturating_add(record.nbytes);
-            }
-        }
-        transfer_ns(missing_bytes, self.bandwidth)
     }
 }
 

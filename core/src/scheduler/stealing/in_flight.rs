@@ -26,6 +26,8 @@ pub(in crate::scheduler) struct Request {
     pub(in crate::scheduler) burden_ns: u64,
     /// Slots that go over.
     pub(in crate::scheduler) threads: u32,
+    /// The task asks for resources.
+    pub(in crate::scheduler) is_constrained: bool,
 }
 
 impl Request {
@@ -52,6 +54,8 @@ struct Delta {
 pub(in crate::scheduler) struct InFlight {
     requests: FxHashMap<TaskId, Request>,
     deltas: FxHashMap<WorkerId, Delta>,
+    /// Tasks that ask for resources, by thief.
+    coming: BTreeMap<WorkerId, Vec<TaskId>>,
     last_stimulus: u64,
 }
 
@@ -109,7 +113,15 @@ impl InFlight {
             delta.occupancy_ns += occupancy_ns;
             delta.slots += slots;
         }
+        if request.is_constrained {
+            self.coming.entry(request.thief).or_default().push(task);
+        }
         self.requests.insert(task, request);
+    }
+
+    /// Tasks that ask for resources and are on their way to a thief.
+    pub(super) fn coming(&self, thief: WorkerId) -> &[TaskId] {
+        self.coming.get(&thief).map_or(&[], Vec::as_slice)
     }
 
     /// Forgets a task's request, when there is one.
@@ -118,6 +130,12 @@ impl InFlight {
             return None;
         }
         let request = self.requests.remove(&task)?;
+        if let Some(tasks) = self.coming.get_mut(&request.thief) {
+            tasks.retain(|other| *other != task);
+            if tasks.is_empty() {
+                self.coming.remove(&request.thief);
+            }
+        }
         for (worker, (occupancy_ns, slots)) in request.deltas() {
             if let Some(delta) = self.deltas.get_mut(&worker) {
                 delta.requests -= 1;
@@ -145,7 +163,9 @@ impl InFlight {
             let delta = self.deltas.get(worker);
             delta.is_some_and(|delta| (delta.occupancy_ns, delta.slots) == *sum)
         });
-        if agree && self.deltas.len() == sums.len() {
+        let constrained = self.requests.values().filter(|request| request.is_constrained).count();
+        let coming = self.coming.values().map(Vec::len).sum::<usize>();
+        if agree && self.deltas.len() == sums.len() && coming == constrained {
             return Ok(());
         }
         Err("loads of steals in flight are miscounted".to_owned())

@@ -7,7 +7,6 @@
 use crate::ids::{TaskId, WorkerId};
 use crate::scheduler::SchedulerState;
 use crate::scheduler::task::Flags;
-use crate::scheduler::worker::transfer_ns;
 
 /// Levels that may be stolen are below this.
 const LEVELS: u32 = 15;
@@ -51,7 +50,10 @@ impl SchedulerState {
         }
         let sizes = inputs.iter().map(|input| self.tasks[input.index()].nbytes);
         let nbytes = sizes.fold(0, u64::saturating_add);
-        let moving = transfer_ns(nbytes, self.bandwidth).saturating_add(self.steal_latency_ns());
+        let moving = self
+            .paths
+            .bytes_ns(self.longest_path(), nbytes)
+            .saturating_add(self.steal_latency_ns());
         level(moving, self.duration_ns(task))
     }
 }

@@ -19,7 +19,6 @@ mod response;
 
 use super::SchedulerState;
 use super::instruction::SchedulerOut;
-use super::task::NONE;
 use super::worker::{FULL, Worker};
 use crate::ids::WorkerId;
 use crate::time::Time;
@@ -33,7 +32,7 @@ use std::collections::BTreeMap;
 const PATIENCE: u64 = 10;
 /// Part of the scheduler's time, as a divisor, that pricing all tasks anew may take.
 const REPRICE_SHARE: u64 = 50;
-/// About what pricing one task takes.
+/// About what pricing one task, or looking at one worker, takes.
 const REPRICE_NS: u64 = 20;
 
 /// What stealing remembers.
@@ -56,7 +55,9 @@ pub(super) struct Stealing {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Overfull {
     workers: Vec<WorkerId>,
-    /// Place of each worker among them, or `NONE`.
+    /// Who is among them, a bit each: nearly every change of a load asks, and nothing changes.
+    members: Vec<u64>,
+    /// Place of each of them.
     places: Vec<u32>,
 }
 
@@ -67,7 +68,8 @@ impl Overfull {
     }
 
     fn contains(&self, worker: WorkerId) -> bool {
-        self.places.get(worker.index()).is_some_and(|place| *place != NONE)
+        let word = self.members.get(worker.index() / 64);
+        word.is_some_and(|word| word >> (worker.index() % 64) & 1 == 1)
     }
 
     /// Adds a worker or takes it out.
@@ -75,14 +77,18 @@ impl Overfull {
         if self.contains(worker) == is_overfull {
             return;
         }
+        let (word, bit) = (worker.index() / 64, 1 << (worker.index() % 64));
         if is_overfull {
             if self.places.len() <= worker.index() {
-                self.places.resize(worker.index() + 1, NONE);
+                self.places.resize(worker.index() + 1, 0);
+                self.members.resize(word + 1, 0);
             }
+            self.members[word] |= bit;
             self.places[worker.index()] = super::instruction::position(self.workers.len());
             self.workers.push(worker);
         } else {
-            let place = std::mem::replace(&mut self.places[worker.index()], NONE);
+            self.members[word] &= !bit;
+            let place = self.places[worker.index()];
             self.workers.swap_remove(place as usize);
             if let Some(moved) = self.workers.get(place as usize) {
                 self.places[moved.index()] = place;
@@ -148,14 +154,15 @@ impl SchedulerState {
         self.round_trip_ns.max(self.config.work_stealing_latency_ns).max(1)
     }
 
-    /// Tasks of prefixes whose duration turned out quite different are priced anew: occupancies
-    /// are compared next.
-    fn reprice_drifted(&mut self) {
+    /// Tasks of prefixes whose duration turned out quite different are priced anew, unless that was
+    /// done a moment ago: with many prefixes it would be done all the time.
+    pub(super) fn reprice_drifted(&mut self) {
         if self.families.drifted.is_empty() || self.now < self.stealing.no_price_before {
             return;
         }
-        let count = u64::from(self.counts[super::TaskState::Processing as usize]);
-        let pause = count.saturating_mul(REPRICE_NS * REPRICE_SHARE);
+        let tasks = u64::from(self.counts[super::TaskState::Processing as usize]);
+        let looked_at = tasks + self.workers.emptiest.len() as u64;
+        let pause = looked_at.saturating_mul(REPRICE_NS * REPRICE_SHARE);
         self.stealing.no_price_before = self.now.after_ns(pause);
         self.reprice();
     }

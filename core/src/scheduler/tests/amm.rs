@@ -4,6 +4,7 @@ use super::cluster::{CLIENT, Cluster, Draft, checked, registration};
 use crate::config::{Config, MemoryMeasure, Policies, SECOND_NS};
 use crate::ids::{TaskId, WorkerId};
 use crate::messages::WorkerStatus;
+use crate::paths::PathSpeeds;
 use crate::scheduler::{SchedulerEvent, TaskState};
 
 const X: TaskId = TaskId(0);
@@ -47,12 +48,12 @@ impl Cluster {
     /// Tells of the bytes that a worker has resident.
     pub(super) fn resident(&mut self, worker: u32, rss_bytes: u64) {
         let (worker, executing) = (WorkerId(worker), Vec::new());
-        let (worker_now_ns, bandwidth) = (0, 0);
+        let (worker_now_ns, paths) = (0, PathSpeeds::default());
         self.handle(SchedulerEvent::Heartbeat {
             worker,
             worker_now_ns,
             executing,
-            bandwidth,
+            paths,
             rss_bytes,
         });
     }

@@ -132,6 +132,39 @@ fn results_of_a_lost_worker_are_computed_again() {
     assert_eq!(cluster.state.recomputed_count(), 3);
 }
 
+/// Seed 1032 of the simulator: the last copy of an input was lost in the event in which what that
+/// input is made from failed for good.
+#[test]
+fn a_task_that_errs_with_its_input_is_taken_back_from_its_worker() {
+    let at = |name: &str| Attributes { workers: vec![name.to_owned()], ..Attributes::default() };
+    let mut draft = Draft::default();
+    let bad = draft.task_with("bad", &[], at("1"));
+    let source = draft.task_with("source", &[], at("0"));
+    let made = draft.task_with("made", &[source], at("0"));
+    let other = draft.task_with("other", &[], at("0"));
+    let reader = draft.task_with("reader", &[made, other], at("1"));
+    let mut cluster = Cluster::with(Config { allowed_failures: 0, ..checked() }, &[2, 2]);
+    cluster.submit(&draft.graph(), &[bad, reader]);
+    let event = cluster.erred(bad);
+    cluster.handle(event);
+    for task in [source, made, other] {
+        cluster.finish(task, 8);
+    }
+    let (worker, run) = cluster.on(reader);
+    assert_eq!(worker, WorkerId(1));
+    // Its result was let go of; somebody wants it after all, so that it runs again.
+    let tasks = vec![source];
+    cluster.handle(SchedulerEvent::ClientDesiresKeys { client: CLIENT, tasks });
+    assert_eq!(cluster.on(source).0, WorkerId(0));
+    cluster.lose(WorkerId(0));
+    let failure = cluster.state.error_of(reader).unwrap();
+    assert_eq!((failure.root, &*failure.error.kind), (source, "KilledWorker"));
+    assert_eq!(cluster.out.frees, [(reader, run)]);
+    let told = super::cluster::render(&cluster.out);
+    assert!(told.contains(&format!("w1 free {}#{}", reader.0, run.0)), "{told:?}");
+    assert_eq!(cluster.state.processing(WorkerId(1)).count(), 0);
+}
+
 #[test]
 fn a_task_may_give_itself_back_only_so_often() {
     let config = Config { max_reschedules: 2, ..checked() };

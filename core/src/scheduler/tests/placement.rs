@@ -1,6 +1,6 @@
 //! Which worker gets a task, and how many tasks a worker gets.
 
-use super::cluster::{Cluster, Draft, checked, registration, submission};
+use super::cluster::{Cluster, Draft, checked, finished, registration, submission};
 use crate::config::{Config, MILLISECOND_NS};
 use crate::graph::Attributes;
 use crate::ids::{TaskId, WorkerId};
@@ -139,6 +139,34 @@ fn without_saturation_nothing_is_queued_and_neighbours_stay_together() {
     let first = cluster.on(tasks[0]).0;
     assert!(tasks[..20].iter().all(|task| cluster.on(*task).0 == first));
     assert!(tasks[20..].iter().all(|task| cluster.on(*task).0 != first));
+}
+
+/// Of 32 tasks that read two leaves each: how many have leaves of `nbytes` from different workers.
+fn pairs_apart(nbytes: u64) -> usize {
+    let mut draft = Draft::default();
+    let leaves = leaves(&mut draft, 64);
+    let pairs = leaves.chunks(2).enumerate();
+    let readers: Vec<TaskId> =
+        pairs.map(|(at, pair)| draft.task(&format!("reader-{at}"), pair)).collect();
+    let mut cluster = Cluster::with(checked(), &[1, 1]);
+    cluster.submit(&draft.graph(), &readers);
+    let mut made_on = vec![None; leaves.len()];
+    while let Some((worker, task, run_id)) = cluster.sent.pop_front() {
+        cluster.now = cluster.now.after_ns(1000);
+        if let Some(leaf) = leaves.iter().position(|leaf| *leaf == task) {
+            made_on[leaf] = Some(worker);
+        }
+        cluster.handle(finished(worker, task, run_id, nbytes));
+    }
+    assert!(made_on.iter().all(Option::is_some));
+    made_on.chunks(2).filter(|pair| pair[0] != pair[1]).count()
+}
+
+#[test]
+fn large_results_that_one_task_reads_are_made_by_one_worker() {
+    // The first slots are filled before anything is known of the results.
+    assert!(pairs_apart(1 << 20) <= 2, "{}", pairs_apart(1 << 20));
+    assert!(pairs_apart(8) > 8, "{}", pairs_apart(8));
 }
 
 /// Slots of one worker of one thread for tasks of 1 ms, after a first result of so many bytes.

@@ -6,6 +6,7 @@ use crate::config::Config;
 use crate::graph::Attributes;
 use crate::ids::{RunId, TaskId, WorkerId};
 use crate::messages::{StateAtWorker, WorkerStatus};
+use crate::paths::PathSpeed;
 use crate::rng::Rng;
 use crate::scheduler::{SchedulerEvent, TaskState};
 
@@ -119,7 +120,8 @@ impl World {
                 worker,
                 worker_now_ns: 0,
                 executing: vec![(task, self.cluster.now.0)],
-                bandwidth: 1 << 30,
+                paths: [1 << 30, 1 << 28]
+                    .map(|bandwidth| PathSpeed { bandwidth, latency_ns: 1000 }),
                 rss_bytes: 0,
             }),
             _ => self.late_report(),

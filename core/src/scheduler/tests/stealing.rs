@@ -5,6 +5,7 @@ use crate::config::{Config, MILLISECOND_NS, SECOND_NS};
 use crate::graph::{Attributes, Graph};
 use crate::ids::{TaskId, WorkerId};
 use crate::messages::{StateAtWorker, WorkerStatus};
+use crate::paths::PathSpeeds;
 use crate::scheduler::{SchedulerEvent, SchedulerInstruction, TaskState};
 use std::sync::Arc;
 
@@ -449,10 +450,43 @@ fn durations_that_differ_from_the_estimates_are_seen_in_heartbeats() {
         worker: WorkerId(0),
         worker_now_ns: 0,
         executing: vec![(TaskId(0), 2 * SECOND_NS)],
-        bandwidth: 0,
+        paths: PathSpeeds::default(),
         rss_bytes: 0,
     });
     assert!((occupancy(&cluster) - 24.0).abs() < 1e-9, "six times twice what runs so far");
     // The other worker has a full slot, but not half the average's work.
     assert!(asked_tasks(&cluster).contains(&5), "{:?}", asked_tasks(&cluster));
+}
+
+#[test]
+fn tasks_that_no_thief_may_take_do_not_hide_those_before_them() {
+    let pinned = Attributes { workers: vec!["0".to_owned()], ..taking(SECOND_NS) };
+    let gpu = Attributes { resources: vec![("GPU".to_owned(), 1_000_000)], ..taking(SECOND_NS) };
+    for what in [pinned, gpu] {
+        let mut draft = Draft::default();
+        let free: Vec<_> = (0..30)
+            .map(|i| draft.task_with(&format!("free-{i}"), &[], taking(SECOND_NS)))
+            .collect();
+        let held: Vec<_> =
+            (0..30).map(|i| draft.task_with(&format!("held-{i}"), &[], what.clone())).collect();
+        let mut cluster = Cluster::new(unqueued());
+        let mut victim = with_gpus(0, 30);
+        victim.nthreads = 1;
+        cluster.add_worker(victim);
+        cluster.submit(&draft.graph(), &[free.clone(), held].concat());
+        cluster.add_worker(registration(1, 1));
+        let asked = asked_tasks(&cluster);
+        assert!(!asked.is_empty() && asked.iter().all(|task| *task < 30), "{asked:?}");
+    }
+}
+
+#[test]
+fn a_thief_whose_memory_the_inputs_exceed_is_no_thief() {
+    for (limit, steals) in [(0, true), (2_000_000, true), (999_999, false)] {
+        let mut cluster = reading(3, 1_000_000, SECOND_NS);
+        let mut thief = registration(1, 1);
+        thief.memory_limit_bytes = limit;
+        cluster.add_worker(thief);
+        assert_eq!(!asked(&cluster).is_empty(), steals, "{limit}");
+    }
 }

@@ -3,6 +3,7 @@
 use super::cluster::{Cluster, Draft, checked, registration};
 use crate::config::{MILLISECOND_NS, SECOND_NS};
 use crate::ids::{TaskId, WorkerId};
+use crate::paths::PathSpeeds;
 use crate::scheduler::{SchedulerEvent, SchedulerInstruction, TaskState};
 use crate::time::Time;
 
@@ -147,7 +148,7 @@ fn a_heartbeat_tells_bandwidth_clock_and_long_runs() {
         worker: WorkerId(0),
         worker_now_ns: 7 * SECOND_NS,
         executing: vec![(task, so_far_ns)],
-        bandwidth: 1_000_000,
+        paths: PathSpeeds::default(),
         rss_bytes: 1,
     };
     cluster.handle(beat(tasks[1], 2000));

@@ -14,9 +14,9 @@ pub(super) fn check(simulation: &Simulation) -> Result<(), String> {
             let counted = core.transfer_count();
             return Err(format!("worker {number} counts {counted} transfers, {open} are open"));
         }
-        let mut peers: Vec<_> = life.asked.values().collect();
+        let mut peers: Vec<_> = life.asked.values().map(|(peer, _)| *peer).collect();
         peers.sort_unstable();
-        if !peers.is_sorted_by(|a, b| a < b) || peers.contains(&&life.worker) {
+        if !peers.is_sorted_by(|a, b| a < b) || peers.contains(&life.worker) {
             return Err(format!("worker {number} asks {peers:?} at once"));
         }
     }
