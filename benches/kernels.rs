@@ -37,7 +37,7 @@ m = rng.random((1000, 1000))
 f = x.astype('f4')
 i = (x * 1000).astype('i8')
 X, Y, Z = (each[:16384].copy() for each in (x, y, z))
-F, I = f[:16384].copy(), i[:16384].copy()
+F, G, I = X.astype('f4'), Y.astype('f4'), i[:16384].copy()
 print('ready', flush=True)
 for line in sys.stdin:
     count, text = line.split(' ', 1)
@@ -107,7 +107,7 @@ struct Given {
     matrix: [Sealed; 2],
     single: [Sealed; 1],
     whole: [Sealed; 1],
-    small_single: [Sealed; 1],
+    small_single: [Sealed; 2],
     small_whole: [Sealed; 1],
 }
 
@@ -127,7 +127,10 @@ impl Given {
             matrix: [bench.random(&[1000, 1000], 4), bench.random(&[1000, 1000], 5)],
             single: astype("f32", &three[0]),
             whole: astype("i64", &scaled(&three[0])),
-            small_single: astype("f32", &small[0]),
+            small_single: [&small[0], &small[1]].map(|input| {
+                let [single] = astype("f32", input);
+                single
+            }),
             small_whole: astype("i64", &scaled(&small[0])),
             three,
             small,
@@ -154,9 +157,7 @@ fn elementwise(inputs: &Given) -> Vec<Row<'_>> {
             "(X + Y) * (Y - Z) + (X * Z - 1) * (Y + X * 2)",
         ),
         ("where(a > b, a, c) + 1", "np.where(x > y, x, z) + 1", "np.where(X > Y, X, Z) + 1"),
-        ("exp(a)", "np.exp(x)", "np.exp(X)"),
-        ("log(a)", "np.log(x)", "np.log(X)"),
-        ("sin(a)", "np.sin(x)", "np.sin(X)"),
+        ("a + b", "x + y", "X + Y"),
         ("a ** 3", "x ** 3", "X ** 3"),
         ("a % b", "x % y", "X % Y"),
     ] {
@@ -172,8 +173,45 @@ fn elementwise(inputs: &Given) -> Vec<Row<'_>> {
         rows.push(("map", expr(ours), whole, large));
         rows.push(("map", expr(ours), small_whole, little));
     }
-    rows.push(("astype", vec![("dtype", text("f32"))], &three[..1], "x.astype('f4')"));
+    for (dtype, numpys) in [("f32", "x.astype('f4')"), ("i32", "x.astype('i4')")] {
+        rows.push(("astype", vec![("dtype", text(dtype))], &three[..1], numpys));
+    }
     rows
+}
+
+/// Functions beyond arithmetic, as numpy has them of f64 and f32, on small arrays.
+const FUNCTIONS: [[&str; 3]; 20] = [
+    ["exp(a)", "np.exp(X)", "np.exp(F)"],
+    ["expm1(a)", "np.expm1(X)", "np.expm1(F)"],
+    ["log(a)", "np.log(X)", "np.log(F)"],
+    ["log1p(a)", "np.log1p(X)", "np.log1p(F)"],
+    ["log2(a)", "np.log2(X)", "np.log2(F)"],
+    ["log10(a)", "np.log10(X)", "np.log10(F)"],
+    ["sin(a)", "np.sin(X)", "np.sin(F)"],
+    ["cos(a)", "np.cos(X)", "np.cos(F)"],
+    ["tan(a)", "np.tan(X)", "np.tan(F)"],
+    ["arcsin(a)", "np.arcsin(X)", "np.arcsin(F)"],
+    ["arccos(a)", "np.arccos(X)", "np.arccos(F)"],
+    ["arctan(a)", "np.arctan(X)", "np.arctan(F)"],
+    ["arctan2(a, b)", "np.arctan2(X, Y)", "np.arctan2(F, G)"],
+    ["sinh(a)", "np.sinh(X)", "np.sinh(F)"],
+    ["cosh(a)", "np.cosh(X)", "np.cosh(F)"],
+    ["tanh(a)", "np.tanh(X)", "np.tanh(F)"],
+    ["cbrt(a)", "np.cbrt(X)", "np.cbrt(F)"],
+    ["hypot(a, b)", "np.hypot(X, Y)", "np.hypot(F, G)"],
+    ["a ** 1.5", "X ** 1.5", "F ** 1.5"],
+    ["a + b", "X + Y", "F + G"],
+];
+
+fn functions(inputs: &Given) -> Vec<Row<'_>> {
+    let both = |[ours, double, single]: [&'static str; 3]| {
+        let expr = || vec![("expr", text(ours))];
+        [
+            ("map", expr(), inputs.small.as_slice(), double),
+            ("map", expr(), inputs.small_single.as_slice(), single),
+        ]
+    };
+    FUNCTIONS.into_iter().flat_map(both).collect()
 }
 
 fn others(inputs: &Given) -> Vec<Row<'_>> {
@@ -206,7 +244,8 @@ fn main() {
     let inputs = Given::new(&bench);
     // The store keeps freed memory warm below its highest use, as in a worker that has run a while.
     drop([6, 7].map(|seed| bench.random(&[4_000_000], seed)));
-    let rows: Vec<Row<'_>> = elementwise(&inputs).into_iter().chain(others(&inputs)).collect();
+    let rows: Vec<Row<'_>> =
+        elementwise(&inputs).into_iter().chain(functions(&inputs)).chain(others(&inputs)).collect();
     let mut anchor = Anchor::start(ANCHOR);
     println!(
         "{:<12} {:<46} {:>9} {:>9} {:>6}",

@@ -10,7 +10,7 @@ use super::array::{Output, View, with_type};
 use super::fault::Outcome;
 use super::parallel;
 use super::params::{Read, Reader};
-use super::simd::{self, Level, Loop};
+use super::simd::{self, Cut, Level, Loop};
 use super::table::{Entry, Inputs, entry, of_one};
 use super::time::{NAT, Ticks, check_units, convert};
 use bytemuck::Pod;
@@ -152,30 +152,10 @@ macro_rules! real_methods {
     };
 }
 
-/// Cut towards zero, and to the nearest end where the integer has fewer bits: `as` without the
-/// branches that keep compilers from vectors. The lowest bits of the sum are the integer's.
-#[inline(always)]
-fn cut(value: f64, low: f64, high: f64) -> u64 {
-    const ROUNDER: f64 = 6_755_399_441_055_744.0;
-    let value = if value > low { value } else { low };
-    let value = if value < high { value } else { high };
-    let size = value.abs();
-    let near = (size + ROUNDER) - ROUNDER;
-    let whole = if near > size { near - 1.0 } else { near };
-    (whole.copysign(value) + ROUNDER).to_bits()
-}
-
 macro_rules! float_methods {
-    (@ $value:ident i64) => { $value as i64 };
-    (@ $value:ident u64) => { $value as u64 };
     (@ $value:ident f32) => { $value as f32 };
     (@ $value:ident f64) => { $value as f64 };
-    (@ $value:ident $target:ident) => {{
-        let wide = f64::from($value);
-        // NaN gives 0.
-        let wide = if wide.is_nan() { 0.0 } else { wide };
-        cut(wide, f64::from($target::MIN), f64::from($target::MAX)) as $target
-    }};
+    (@ $value:ident $target:ident) => { Cut::<$target>::cut($value) };
     ($($method:ident $target:ident),*) => {
         $(#[inline(always)]
         fn $method(self) -> $target {

@@ -1,13 +1,11 @@
-//! Transposition of a matrix: whole lines of the cache go in and out, squares turn in registers.
+//! Transposition of a matrix: square by square, each through vector registers.
 //!
-//! ```text
-//!   source ─ runs of lines ─▶ taken ─ squares of 16-byte rows ─▶ turned ─ runs of rows ─▶ result
-//! ```
-//!
-//! Both blocks stay in the cache. Without them the lines of a matrix whose width is a power of two
-//! would push each other out, for they belong to the same few places of the cache.
+//! A side of a square is a line of the cache where the machine has registers of that size, so that
+//! a line of the source is read once and one of the result written once, whole. A band of rows is
+//! gone through column by column of squares: the lines of the source are read on and on, and what
+//! is left of a line that begins within a square still is in the cache when the next one comes.
 
-use super::simd::{settle, square_turned, stream};
+use super::simd::{Level, Lines, SquareLoop, Squares, settle, side_bytes, squares};
 use bytemuck::Pod;
 
 /// A matrix whose rows are contiguous in the result and whose columns are contiguous in the source.
@@ -26,70 +24,100 @@ pub(super) struct Plane {
 }
 
 /// Bytes of a result from which on it goes past the cache, which could not hold it together with
-/// the source.
-const STREAMED_FROM: usize = 6 << 20;
+/// the source: an ordinary store reads a line before it writes to it, in vain where all of the line
+/// is written.
+const STREAMED_FROM: usize = 4 << 20;
 
-/// Elements of a plane from which on blocks are worth their while.
-const LEAST: usize = 256;
+/// Rows of a band: a line of the cache of each fits the second-level cache, and the pages of all
+/// fit the second table of addresses.
+const BAND: usize = 512;
 
-/// Side of the square of elements that makes a block: at least some lines of the cache.
-const fn side(size: usize) -> usize {
-    match size {
-        1 | 2 => 128,
-        16 => 32,
-        _ => 64,
-    }
-}
-
-/// Copies planes, one after the other, through its blocks.
-pub(super) struct Transposer<T> {
-    taken: Vec<T>,
-    turned: Vec<T>,
+/// Copies planes, one after the other.
+pub(super) struct Transposer {
+    level: Level,
     streams: bool,
 }
 
-impl<T: Pod> Transposer<T> {
-    /// For a result of that many elements in all.
-    pub(super) fn new(elements: usize) -> Self {
-        let side = side(size_of::<T>());
-        let block = if elements < LEAST { 0 } else { side * side };
-        let streams = elements.saturating_mul(size_of::<T>()) >= STREAMED_FROM;
-        Self { taken: vec![T::zeroed(); block], turned: vec![T::zeroed(); block], streams }
+impl Transposer {
+    /// For a result of that many bytes in all.
+    pub(super) fn new(nbytes: usize) -> Self {
+        Self { level: Level::best(), streams: nbytes >= STREAMED_FROM }
     }
 
     /// Writes a plane of the result.
-    pub(super) fn copy(&mut self, plane: Plane, source: &[T], out: &mut [T]) {
-        let Plane { rows, columns, to, write_stride, .. } = plane;
-        let least = (16 / size_of::<T>()).max(4);
-        if rows < least || columns < least || rows.saturating_mul(columns) < LEAST {
+    pub(super) fn copy<T: Pod>(&self, plane: Plane, source: &[T], out: &mut [T]) {
+        // The largest squares that the plane has room for.
+        let shortest = plane.rows.min(plane.columns).saturating_mul(size_of::<T>());
+        let levels = [Level::Avx512, Level::Avx2, Level::Portable];
+        let fits = |level: &Level| *level <= self.level && side_bytes(*level) <= shortest;
+        let Some(level) = levels.into_iter().find(fits) else {
             plane.copy_plainly(source, out);
             return;
+        };
+        let (source, out) = (bytemuck::cast_slice(source), bytemuck::cast_slice_mut(out));
+        let streams = self.streams;
+        match size_of::<T>() {
+            1 => squares(level, Tiles::<16> { plane, source, out, streams }),
+            2 => squares(level, Tiles::<8> { plane, source, out, streams }),
+            4 => squares(level, Tiles::<4> { plane, source, out, streams }),
+            8 => squares(level, Tiles::<2> { plane, source, out, streams }),
+            _ => squares(level, Tiles::<1> { plane, source, out, streams }),
         }
-        let side = const { side(size_of::<T>()) };
-        for row in (0..rows).step_by(side) {
-            let height = side.min(rows - row);
-            for column in (0..columns).step_by(side) {
-                let width = side.min(columns - column);
-                for (line, taken) in self.taken.chunks_exact_mut(side).take(width).enumerate() {
-                    let start = plane.line(column + line) + row;
-                    taken[..height].copy_from_slice(&source[start..start + height]);
-                }
-                turn(&self.taken, &mut self.turned, [height, width]);
-                for (line, turned) in self.turned.chunks_exact(side).take(height).enumerate() {
-                    let start = to + (row + line) * write_stride + column;
-                    let (out, turned) = (&mut out[start..start + width], &turned[..width]);
-                    if self.streams {
-                        stream(bytemuck::cast_slice(turned), bytemuck::cast_slice_mut(out));
+    }
+}
+
+/// A plane of elements of which `N` make 16 bytes, no smaller than one square.
+struct Tiles<'a, const N: usize> {
+    plane: Plane,
+    source: &'a [u8],
+    out: &'a mut [u8],
+    streams: bool,
+}
+
+impl<const N: usize> SquareLoop for Tiles<'_, N> {
+    #[inline(always)]
+    fn run<S: Squares>(self) {
+        let Self { plane, source, out, streams } = self;
+        let size = const { 16 / N };
+        let side = S::BYTES / size;
+        let step = plane.write_stride * size;
+        let begin = out.as_ptr() as usize + plane.to * size;
+        let past = S::STREAMS && streams && begin % S::BYTES == 0 && step % S::BYTES == 0;
+        let to_step = step as isize;
+        let from_step = plane.read_stride * size as isize;
+        for band in (0..plane.rows).step_by(BAND) {
+            // The last band may have fewer rows than a square.
+            let rows = plane.rows.min(band + BAND);
+            let first = band.min(rows - side);
+            for column in starts(plane.columns, side) {
+                let line = plane.line(column);
+                for row in starts(rows - first, side) {
+                    let row = first + row;
+                    let from = Lines { start: (line + row) * size, step: from_step };
+                    let start = (plane.to + row * plane.write_stride + column) * size;
+                    let to = Lines { start, step: to_step };
+                    if past && column % side == 0 {
+                        S::turn::<N, true>(source, from, out, to);
                     } else {
-                        out.copy_from_slice(turned);
+                        S::turn::<N, false>(source, from, out, to);
                     }
                 }
             }
         }
-        if self.streams {
+        if past {
             settle();
         }
     }
+}
+
+/// Where squares begin along a length; the last one covers a part of the one before it where they
+/// do not come out even.
+#[inline(always)]
+fn starts(length: usize, side: usize) -> impl Iterator<Item = usize> {
+    (0..length).step_by(side).map(
+        #[inline(always)]
+        move |start| start.min(length - side),
+    )
 }
 
 impl Plane {
@@ -109,64 +137,42 @@ impl Plane {
     }
 }
 
-/// Transposes a block; beyond `height` rows and `width` columns of the result anything may stand.
-fn turn<T: Pod>(taken: &[T], turned: &mut [T], [height, width]: [usize; 2]) {
-    match size_of::<T>() {
-        1 => turn_by::<T, 16>(taken, turned, [height, width]),
-        2 => turn_by::<T, 8>(taken, turned, [height, width]),
-        4 => turn_by::<T, 4>(taken, turned, [height, width]),
-        8 => turn_by::<T, 2>(taken, turned, [height, width]),
-        _ => turn_by::<T, 1>(taken, turned, [height, width]),
-    }
-}
-
-/// In squares of `N` elements, which make 16 bytes.
-#[inline(always)]
-fn turn_by<T: Pod, const N: usize>(taken: &[T], turned: &mut [T], [height, width]: [usize; 2]) {
-    let side = const { side(size_of::<T>()) };
-    for column in (0..width).step_by(N) {
-        for row in (0..height).step_by(N) {
-            let mut square = [[0_u8; 16]; N];
-            for (line, bytes) in square.iter_mut().enumerate() {
-                let start = (column + line) * side + row;
-                bytes.copy_from_slice(bytemuck::cast_slice(&taken[start..start + N]));
-            }
-            for (line, bytes) in square_turned(square).iter().enumerate() {
-                let start = (row + line) * side + column;
-                bytemuck::cast_slice_mut(&mut turned[start..start + N]).copy_from_slice(bytes);
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// Every row and column of a plane within larger arrays, and nothing beside it.
+    /// Every row and column of a plane within larger arrays, and nothing beside it; the columns of
+    /// the source one after the other, or in reverse.
+    fn check_one<T: Pod + PartialEq + std::fmt::Debug>(
+        number: &impl Fn(usize) -> T,
+        (rows, columns): (usize, usize),
+        transposer: &Transposer,
+        reversed: bool,
+    ) {
+        // With one row in two, lines of the result begin where lines of the cache do.
+        let (read, write) = (rows + 5, if rows % 2 == 0 { columns + 3 } else { 1024 });
+        let source: Vec<T> = (0..columns * read + 2).map(number).collect();
+        let first = |column: usize| 2 + if reversed { columns - 1 - column } else { column } * read;
+        let mut out = vec![number(0); rows * write + 64];
+        let to = out.as_ptr().align_offset(64);
+        let read_stride = if reversed { -(read as isize) } else { read as isize };
+        let plane = Plane { rows, columns, from: first(0), to, read_stride, write_stride: write };
+        transposer.copy(plane, &source, &mut out);
+        for (place, value) in out.iter().enumerate() {
+            let (row, column) = (place.wrapping_sub(to) / write, place.wrapping_sub(to) % write);
+            let inside = place >= to && row < rows && column < columns;
+            let from = if inside { first(column) + row } else { 0 };
+            assert_eq!(*value, number(from), "{rows} {columns} {place} {:?}", transposer.level);
+        }
+    }
+
     fn check<T: Pod + PartialEq + std::fmt::Debug>(number: impl Fn(usize) -> T) {
-        for (rows, columns) in [(3, 500), (500, 3), (16, 16), (37, 200), (130, 129), (256, 64)] {
-            for streams in [false, true] {
-                let (read, write) = (rows + 5, columns + 3);
-                let source: Vec<T> = (0..columns * read + 2).map(&number).collect();
-                let plane = Plane {
-                    rows,
-                    columns,
-                    from: 2,
-                    to: 1,
-                    read_stride: read as isize,
-                    write_stride: write,
-                };
-                let mut out = vec![number(0); rows * write + 1];
-                let mut transposer = Transposer::new(rows * columns);
-                transposer.streams = streams;
-                transposer.copy(plane, &source, &mut out);
-                for (place, value) in out.iter().enumerate() {
-                    let row = place.div_ceil(write);
-                    let column = (place + write - 1) % write;
-                    let inside = row > 0 && column < columns;
-                    let from = if inside { 2 + column * read + row - 1 } else { 0 };
-                    assert_eq!(*value, number(from), "{rows} {columns} {place} {streams}");
+        let shapes =
+            [(3, 500), (500, 3), (16, 16), (37, 200), (129, 130), (256, 64), (515, 90), (1, 1)];
+        for shape in shapes {
+            for level in Level::available() {
+                for (streams, reversed) in [(false, false), (false, true), (true, false)] {
+                    check_one(&number, shape, &Transposer { level, streams }, reversed);
                 }
             }
         }

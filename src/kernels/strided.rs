@@ -107,7 +107,7 @@ fn transpose<T: Pod>(source: &[T], layout: &Layout, fast: usize, out: &mut [T]) 
     let mut read = Walk::new(&shape, &pick(&layout.strides), layout.start);
     let mut write = Walk::new(&shape, &pick(&own), 0);
     let (rows, columns) = (layout.shape[fast], layout.shape[inner]);
-    let mut transposer = Transposer::new(out.len());
+    let transposer = Transposer::new(size_of_val(out));
     for _ in 0..shape.iter().product::<usize>() {
         let plane = Plane {
             rows,

@@ -175,18 +175,29 @@ impl Shared {
         self.serve();
     }
 
+    /// Keeps a freed buffer; what was freed longest ago makes room for it, or memory of a size that
+    /// nothing asks for any more would keep that which is asked for from staying warm.
     fn keep_warm(&self, mut buffer: Buffer, nbytes: u64) -> Result<(), Buffer> {
         buffer.touch(nbytes);
         let touched = buffer.touched();
         let account = &self.account;
+        let mut after = After::default();
         let mut room = self.lock();
-        let warm = account.warm_free_bytes().saturating_add(touched);
-        if warm > account.warm_allowance(0) || !account.commit(touched - nbytes) {
-            return Err(buffer);
+        let allowed = account.warm_allowance(0).checked_sub(touched);
+        if let Some(allowed) = allowed {
+            room.trim(account, allowed, &mut after);
         }
-        account.warmed(touched);
-        room.warm.keep(buffer);
-        Ok(())
+        let kept = allowed.is_some() && account.commit(touched - nbytes);
+        let refused = if kept {
+            account.warmed(touched);
+            room.warm.keep(buffer);
+            Ok(())
+        } else {
+            Err(buffer)
+        };
+        drop(room);
+        after.run();
+        refused
     }
 
     /// Gives all warm memory back to the system.

@@ -221,6 +221,22 @@ fn flat_use_of_a_size_that_its_class_rounds_up_stays_warm() {
 }
 
 #[test]
+fn a_size_that_is_used_now_stays_warm_in_place_of_one_that_was() {
+    let (early, late) = (8 << 20, 2 << 20);
+    let store = Store::new(0);
+    let both = [store.reserve(early, 0).unwrap(), store.reserve(early, 0).unwrap()];
+    drop(both);
+    assert_eq!(store.usage().warm_free_bytes, early);
+    let input = store.reserve(late, 0).unwrap();
+    let mut result = store.reserve(late, 0).unwrap();
+    let address = result.bytes_mut().as_ptr();
+    drop(result);
+    assert_eq!(store.usage().warm_free_bytes, late);
+    assert_eq!(store.reserve(late, 0).unwrap().bytes_mut().as_ptr(), address);
+    drop(input);
+}
+
+#[test]
 fn a_longer_object_in_a_warm_buffer_pays_for_its_new_pages_only() {
     let (short, long) = (7_400_000, 8_000_000);
     let store = Store::new(2 * long);

@@ -183,7 +183,7 @@ impl Simulation {
     ) {
         let Some(life) = self.life_mut(worker) else { return };
         let given_up: Vec<_> =
-            life.asked.iter().filter(|(_, asked)| asked.0 == gone).map(|(one, _)| *one).collect();
+            life.asked.iter().filter(|(_, (peer, _))| *peer == gone).map(|(one, _)| *one).collect();
         for transfer in given_up {
             life.asked.remove(&transfer);
             events.push(WorkerEvent::GatherDepNetworkFailure { transfer });

@@ -1,11 +1,11 @@
-//! Arithmetic on floats of one dtype, joined: as many operations as hang together become one step.
+//! Arithmetic on one dtype, joined: as many operations as hang together become one step.
 //!
 //! An operation on a block in the cache costs more for its loads and stores than for its
-//! arithmetic. Joined operations are compiled for the accumulator of `machine`: a value that the
-//! next operation uses stays in it, others are set aside. Each operation rounds as it does alone.
+//! arithmetic. Joined operations are compiled for the accumulators of `machine`: a value that one
+//! operation uses waits there, others are set aside. Each operation rounds as it does alone.
 
 use super::expression::{Binary, Unary};
-use super::machine::{Action, Instruction, Tile};
+use super::machine::{ACCUMULATORS, Action, Instruction, Source};
 use super::typing::{Typed, TypedExpression};
 use rdask_store::DType;
 use rustc_hash::FxHashMap;
@@ -13,7 +13,7 @@ use rustc_hash::FxHashMap;
 /// Joined operations: a node of its own.
 #[derive(Debug)]
 pub(super) struct Joined {
-    /// f32 or f64.
+    /// f32, f64 or an integer of 32 or 64 bits.
     pub(super) dtype: DType,
     /// The nodes that it reads, each once.
     pub(super) operands: Vec<usize>,
@@ -23,7 +23,7 @@ pub(super) struct Joined {
     pub(super) aside: usize,
 }
 
-/// The action of a node on floats, the dtype of both sides, and its operands.
+/// The action of a node, the dtype of both sides, and its operands.
 fn arithmetic(node: Typed) -> Option<(Action, DType, usize, Option<usize>)> {
     let (action, dtype, x, y) = match node {
         Typed::Binary(function, dtype, x, y) => {
@@ -49,7 +49,15 @@ fn arithmetic(node: Typed) -> Option<(Action, DType, usize, Option<usize>)> {
         }
         _ => return None,
     };
-    matches!(dtype, DType::F32 | DType::F64).then_some((action, dtype, x, y))
+    let is_joined = match dtype {
+        DType::F32 | DType::F64 => true,
+        // Integers wrap, so that signs make no difference.
+        DType::I32 | DType::I64 | DType::U32 | DType::U64 => {
+            matches!(action, Action::Add | Action::Subtract | Action::Multiply | Action::Negative)
+        }
+        _ => false,
+    };
+    is_joined.then_some((action, dtype, x, y))
 }
 
 /// Joins operations wherever only joined ones use their results. What depends on constants alone
@@ -113,15 +121,17 @@ fn roots(typed: &TypedExpression) -> Vec<Option<usize>> {
     roots
 }
 
-/// Makes code for the one accumulator of `machine`.
+/// Makes code for the accumulators of `machine`.
 struct Compiler {
     joined: Joined,
+    /// Accumulators to be used.
+    most: usize,
     /// Place among the operands.
     outside: FxHashMap<usize, usize>,
     /// Members that still use a value, the last one first.
     uses: FxHashMap<usize, Vec<usize>>,
-    /// The member whose value is in the accumulator.
-    held: Option<usize>,
+    /// The members whose values are in accumulators, the uppermost last.
+    held: Vec<usize>,
     /// Tiles of values set aside.
     aside: FxHashMap<usize, usize>,
     free: Vec<usize>,
@@ -129,97 +139,141 @@ struct Compiler {
 
 impl Compiler {
     fn compile(nodes: &[Typed], members: &[usize], dtype: DType) -> Joined {
-        let mut compiler = Self {
-            joined: Joined { dtype, operands: Vec::new(), code: Vec::new(), aside: 0 },
-            outside: FxHashMap::default(),
-            uses: FxHashMap::default(),
-            held: None,
-            aside: FxHashMap::default(),
-            free: Vec::new(),
-        };
-        for member in members.iter().rev() {
-            for operand in nodes[*member].operands() {
-                compiler.uses.entry(operand).or_default().push(*member);
-            }
+        // Only common subexpressions can make a value wait where it cannot be taken from.
+        let mut compiler = Self::new(nodes, members, dtype, ACCUMULATORS);
+        if members.iter().all(|member| compiler.member(nodes, *member)) && compiler.held.len() == 1
+        {
+            return compiler.joined;
         }
+        // With one accumulator all that waits is set aside.
+        let mut compiler = Self::new(nodes, members, dtype, 1);
         for member in members {
-            if let Some((action, _, x, y)) = arithmetic(nodes[*member]) {
-                compiler.node(*member, action, x, y);
-            }
+            compiler.member(nodes, *member);
         }
         compiler.joined
     }
 
-    fn node(&mut self, node: usize, action: Action, x: usize, y: Option<usize>) {
+    fn new(nodes: &[Typed], members: &[usize], dtype: DType, most: usize) -> Self {
+        let mut uses: FxHashMap<usize, Vec<usize>> = FxHashMap::default();
+        for member in members.iter().rev() {
+            for operand in nodes[*member].operands() {
+                uses.entry(operand).or_default().push(*member);
+            }
+        }
+        Self {
+            joined: Joined { dtype, operands: Vec::new(), code: Vec::new(), aside: 0 },
+            most,
+            outside: FxHashMap::default(),
+            uses,
+            held: Vec::new(),
+            aside: FxHashMap::default(),
+            free: Vec::new(),
+        }
+    }
+
+    /// Adds a member's instructions; false where an operand waits below others.
+    fn member(&mut self, nodes: &[Typed], member: usize) -> bool {
+        let Some((action, _, x, y)) = arithmetic(nodes[member]) else { return true };
         for operand in [Some(x), y].into_iter().flatten() {
-            self.used(operand, node);
+            self.used(operand, member);
         }
-        self.keep();
-        // A value in the accumulator that is the right operand is taken from there too.
-        let (x, y, action) = match (action, y) {
-            (_, None) => (x, None, action),
-            (_, Some(y)) if self.held != Some(y) || self.held == Some(x) => (x, Some(y), action),
-            (Action::Subtract, Some(y)) => (y, Some(x), Action::SubtractFrom),
-            (Action::Divide, Some(y)) => (y, Some(x), Action::DivideInto),
-            (_, Some(y)) => (y, Some(x), action),
-        };
-        if self.held != Some(x) {
-            let tile = self.tile(x);
-            self.emit(Action::Load, tile);
+        if !self.operation(action, x, y) {
+            return false;
         }
-        let tile = match y {
-            // Squares and the like read the accumulator's own value from memory.
-            Some(y) if self.held == Some(y) => self.set_aside(y),
-            Some(y) => self.tile(y),
-            None => Tile::None,
-        };
-        self.emit(action, tile);
-        self.held = Some(node);
+        self.held.pop();
+        self.held.push(member);
+        // What several operations use is in memory from the begin.
+        if self.uses.get(&member).is_some_and(|users| users.first() != users.last()) {
+            self.set_aside(member);
+        }
         for operand in [Some(x), y].into_iter().flatten() {
             if !self.uses.contains_key(&operand) {
                 self.free.extend(self.aside.remove(&operand));
             }
         }
+        true
     }
 
-    fn emit(&mut self, action: Action, tile: Tile) {
-        self.joined.code.push(Instruction { action, tile });
-    }
-
-    /// Sets the accumulator's value aside when something uses it after the next instruction.
-    fn keep(&mut self) {
-        if let Some(held) = self.held
-            && self.uses.contains_key(&held)
-        {
-            self.set_aside(held);
+    /// Emits what leaves the result in the uppermost accumulator.
+    fn operation(&mut self, action: Action, x: usize, y: Option<usize>) -> bool {
+        let (top, below) = match self.held.as_slice() {
+            [.., below, top] => (Some(*top), Some(*below)),
+            [top] => (Some(*top), None),
+            [] => (None, None),
+        };
+        let y = match y {
+            Some(y) if y != x => y,
+            same => {
+                let source = if same.is_some() { Source::Itself } else { Source::None };
+                let loaded = top == Some(x) || self.load(x);
+                self.emit(action, source);
+                return loaded;
+            }
+        };
+        // With the sides changed where y is the one that is there.
+        if top == Some(y) && below == Some(x) || top == Some(x) && below == Some(y) {
+            self.held.pop();
+            let action = if top == Some(y) { action } else { reversed(action) };
+            self.emit(action, Source::Above);
+            return true;
         }
+        let (upper, lower, action) =
+            if top == Some(y) { (y, x, reversed(action)) } else { (x, y, action) };
+        if top != Some(upper) && !self.load(upper) {
+            return false;
+        }
+        let source = self.source(lower);
+        self.emit(action, source.unwrap_or(Source::None));
+        source.is_some()
     }
 
-    /// The tile of the accumulator's value.
-    fn set_aside(&mut self, held: usize) -> Tile {
-        if let Some(tile) = self.aside.get(&held) {
-            return Tile::Aside(*tile);
+    /// An instruction on the uppermost accumulator.
+    fn emit(&mut self, action: Action, source: Source) {
+        let place = self.held.len().saturating_sub(1);
+        self.joined.code.push(Instruction { place, action, source });
+    }
+
+    /// Loads a value from memory into the uppermost accumulator; false where it is not there.
+    fn load(&mut self, node: usize) -> bool {
+        let Some(source) = self.source(node) else { return false };
+        match self.held.last() {
+            // What is in memory too makes room.
+            Some(top) if self.aside.contains_key(top) => self.held.truncate(self.held.len() - 1),
+            Some(top) if self.held.len() == self.most => {
+                self.set_aside(*top);
+                self.held.pop();
+            }
+            _ => {}
         }
+        self.held.push(node);
+        self.emit(Action::Load, source);
+        true
+    }
+
+    /// Puts the value of the uppermost accumulator into memory too.
+    fn set_aside(&mut self, top: usize) {
         let tile = self.free.pop().unwrap_or_else(|| {
             self.joined.aside += 1;
             self.joined.aside - 1
         });
-        self.aside.insert(held, tile);
-        self.emit(Action::Store, Tile::Aside(tile));
-        Tile::Aside(tile)
+        self.aside.insert(top, tile);
+        self.emit(Action::Store, Source::Aside(tile));
     }
 
-    /// Where a value is in memory.
-    fn tile(&mut self, node: usize) -> Tile {
+    /// Where a value is in memory; none for one in an accumulator alone.
+    fn source(&mut self, node: usize) -> Option<Source> {
         if let Some(tile) = self.aside.get(&node) {
-            return Tile::Aside(*tile);
+            return Some(Source::Aside(*tile));
+        }
+        if self.held.contains(&node) {
+            return None;
         }
         let operands = &mut self.joined.operands;
         let place = *self.outside.entry(node).or_insert_with(|| {
             operands.push(node);
             operands.len() - 1
         });
-        Tile::Operand(place)
+        Some(Source::Operand(place))
     }
 
     /// The uses of an operand by one member are over.
@@ -232,5 +286,14 @@ impl Compiler {
                 self.uses.remove(&operand);
             }
         }
+    }
+}
+
+/// The action with its sides changed.
+fn reversed(action: Action) -> Action {
+    match action {
+        Action::Subtract => Action::SubtractFrom,
+        Action::Divide => Action::DivideInto,
+        same => same,
     }
 }

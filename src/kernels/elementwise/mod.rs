@@ -6,9 +6,10 @@
 //!   (once, at parse)                   (once for each combination of dtypes)   (each run)
 //! ```
 //!
-//! `joined` takes arithmetic on floats together for the interpreter in `machine`; `vector` has one
-//! loop for every other operation, `curves` the functions beyond arithmetic, `quotient` division of
-//! integers by one number. Results do not depend on the block length, the number of threads or the vector width.
+//! `joined` takes arithmetic together for the interpreter in `machine`; `vector` has one loop for
+//! every other operation, `curves` the functions beyond arithmetic, `quotient` division of integers
+//! by one number. Results do not depend on the block length, the number of threads or the vector
+//! width.
 
 mod clip;
 pub(super) mod complex;

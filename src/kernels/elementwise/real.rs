@@ -147,6 +147,8 @@ pub(in crate::kernels) trait Float:
     + std::ops::Div<Output = Self>
     + std::ops::Rem<Output = Self>
 {
+    /// A yes or no as wide as the float.
+    type Flag: From<bool> + std::ops::BitOrAssign + PartialEq;
     /// Zero.
     const ZERO: Self;
     /// One.
@@ -176,8 +178,9 @@ pub(in crate::kernels) trait Float:
 }
 
 macro_rules! float {
-    ($($type:ident),*) => {
+    ($($type:ident $flag:ident),*) => {
         $(impl Float for $type {
+            type Flag = $flag;
             const ZERO: Self = 0.0;
             const ONE: Self = 1.0;
             const HALF: Self = 0.5;
@@ -224,7 +227,7 @@ macro_rules! float {
         })*
     };
 }
-float!(f32, f64);
+float!(f32 u32, f64 u64);
 
 /// −1, 0, 1 or NaN.
 #[inline(always)]

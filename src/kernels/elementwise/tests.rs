@@ -118,6 +118,78 @@ const TEXTS: [&str; 20] = [
     "a ** b",
 ];
 
+/// Elements of three inputs, not a whole number of tiles.
+fn three_inputs() -> [Vec<f64>; 3] {
+    [1.7, -0.3, 12.5].map(|step| (0..333).map(|at| f64::from(at % 47) * step - 20.0).collect())
+}
+
+/// A random expression of arithmetic with its value, often of parts that were there before.
+fn arithmetic(
+    word: &mut impl FnMut(usize) -> usize,
+    known: &mut Vec<(String, Vec<f64>)>,
+    depth: usize,
+) -> (String, Vec<f64>) {
+    if depth == 0 || word(9) == 0 {
+        return known[word(3)].clone();
+    }
+    if word(5) == 0 {
+        return known[word(known.len())].clone();
+    }
+    let (text, x) = arithmetic(word, known, depth - 1);
+    let one = |f: fn(f64) -> f64| x.iter().copied().map(f).collect::<Vec<f64>>();
+    let made = match word(9) {
+        0 => (format!("(-{text})"), one(|x| -x)),
+        1 => (format!("sqrt(abs({text}))"), one(|x| x.abs().sqrt())),
+        2 => (format!("({text} - 3)"), one(|x| x - 3.0)),
+        3 => (format!("(0.5 / {text})"), one(|x| 0.5 / x)),
+        other => {
+            let (right, y) = arithmetic(word, known, depth - 1);
+            let (sign, f): (_, fn(f64, f64) -> f64) = match other {
+                4 => ("+", |x, y| x + y),
+                5 | 6 => ("-", |x, y| x - y),
+                7 => ("*", |x, y| x * y),
+                _ => ("/", |x, y| x / y),
+            };
+            let value = x.iter().zip(y).map(|(x, y)| f(*x, y)).collect();
+            (format!("({text} {sign} {right})"), value)
+        }
+    };
+    known.push(made.clone());
+    made
+}
+
+#[test]
+fn joined_arithmetic_is_that_of_the_expression() {
+    let inputs = three_inputs();
+    let views: Vec<View<'_>> = inputs
+        .iter()
+        .map(|input| View {
+            dtype: DType::F64,
+            shape: vec![333],
+            bytes: bytemuck::cast_slice(input),
+        })
+        .collect();
+    let mut state = 7_u64;
+    let mut word = |below: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (state >> 33) as usize % below
+    };
+    for round in 0..400 {
+        let mut known: Vec<(String, Vec<f64>)> =
+            ["a", "b", "c"].map(String::from).into_iter().zip(inputs.clone()).collect();
+        let (text, expected) = arithmetic(&mut word, &mut known, 1 + round % 7);
+        let expression = parser::parse(&text, 3).unwrap();
+        let program = Program::new(typing::typed(&expression, &[DType::F64; 3]).unwrap());
+        for level in Level::available() {
+            let mut out = vec![0.0; 333];
+            program.run(&views, &[333], bytemuck::cast_slice_mut(&mut out), (level, 1)).unwrap();
+            let same =
+                |(x, y): (&f64, &f64)| x.to_bits() == y.to_bits() || x.is_nan() && y.is_nan();
+            assert!(out.iter().zip(&expected).all(same), "{text} {level:?}");
+        }
+    }
+}
+
 #[test]
 fn vector_levels_change_no_bit() {
     let ways: Vec<(Level, u32)> = Level::available().map(|level| (level, 1)).collect();

@@ -1,10 +1,11 @@
 //! The inner loops: one operation on one block of elements.
 //!
 //! The match over functions stands outside of the loops. Arithmetic on floats is not here: `joined`
-//! takes all of it. Functions of `libm` are calls, so their loops exist once, for the portable level.
+//! takes all of it, and most of that on integers of 32 and 64 bits. Functions of `libm` are calls, so
+//! their loops exist once, for the portable level.
 
 use super::complex;
-use super::curves::{self, along, along_both};
+use super::curves::{self, Curved};
 use super::expression::{Binary, Compare, Unary};
 use super::loops::{each, pairs};
 use super::real::{self, Float, Integer};
@@ -51,7 +52,7 @@ fn integer_unary<T: Integer>(level: Level, function: Unary, x: &[u8], out: &mut 
     }
 }
 
-fn float_unary<T: Float>(level: Level, function: Unary, x: &[u8], out: &mut [u8]) {
+fn float_unary<T: Curved>(level: Level, function: Unary, x: &[u8], out: &mut [u8]) {
     match function {
         Unary::Sign => each(level, x, out, real::sign::<T>),
         Unary::Floor => each(level, x, out, T::floor),
@@ -61,22 +62,22 @@ fn float_unary<T: Float>(level: Level, function: Unary, x: &[u8], out: &mut [u8]
         Unary::IsNan => each(level, x, out, |x: T| u8::from(x.is_nan())),
         Unary::IsFinite => each(level, x, out, |x: T| u8::from(x.is_finite())),
         Unary::IsInf => each(level, x, out, |x: T| u8::from(!x.is_finite() && !x.is_nan())),
-        Unary::Cbrt => along::<T, _>(level, x, out, curves::Cbrt),
-        Unary::Exp => along::<T, _>(level, x, out, curves::Exp),
-        Unary::Expm1 => along::<T, _>(level, x, out, curves::Expm1),
-        Unary::Log => along::<T, _>(level, x, out, curves::Log),
-        Unary::Log2 => along::<T, _>(level, x, out, curves::Log2),
-        Unary::Log10 => along::<T, _>(level, x, out, curves::Log10),
-        Unary::Log1p => along::<T, _>(level, x, out, curves::Log1p),
-        Unary::Sin => along::<T, _>(level, x, out, curves::Sin),
-        Unary::Cos => along::<T, _>(level, x, out, curves::Cos),
-        Unary::Tan => along::<T, _>(level, x, out, curves::Tan),
-        Unary::Arcsin => along::<T, _>(level, x, out, curves::Arcsin),
-        Unary::Arccos => along::<T, _>(level, x, out, curves::Arccos),
-        Unary::Arctan => along::<T, _>(level, x, out, curves::Arctan),
-        Unary::Sinh => along::<T, _>(level, x, out, curves::Sinh),
-        Unary::Cosh => along::<T, _>(level, x, out, curves::Cosh),
-        Unary::Tanh => along::<T, _>(level, x, out, curves::Tanh),
+        Unary::Cbrt => T::along(level, x, out, curves::Cbrt),
+        Unary::Exp => T::along(level, x, out, curves::Exp),
+        Unary::Expm1 => T::along(level, x, out, curves::Expm1),
+        Unary::Log => T::along(level, x, out, curves::Log),
+        Unary::Log2 => T::along(level, x, out, curves::Log2),
+        Unary::Log10 => T::along(level, x, out, curves::Log10),
+        Unary::Log1p => T::along(level, x, out, curves::Log1p),
+        Unary::Sin => T::along(level, x, out, curves::Sin),
+        Unary::Cos => T::along(level, x, out, curves::Cos),
+        Unary::Tan => T::along(level, x, out, curves::Tan),
+        Unary::Arcsin => T::along(level, x, out, curves::Arcsin),
+        Unary::Arccos => T::along(level, x, out, curves::Arccos),
+        Unary::Arctan => T::along(level, x, out, curves::Arctan),
+        Unary::Sinh => T::along(level, x, out, curves::Sinh),
+        Unary::Cosh => T::along(level, x, out, curves::Cosh),
+        Unary::Tanh => T::along(level, x, out, curves::Tanh),
         // Typing resolves the latter for floats, and the machine has the former.
         Unary::Negative
         | Unary::Abs
@@ -234,15 +235,15 @@ fn ordered<T: Pod + PartialOrd>(
     }
 }
 
-fn float_binary<T: Float>(level: Level, function: Binary, x: &[u8], y: &[u8], out: &mut [u8]) {
+fn float_binary<T: Curved>(level: Level, function: Binary, x: &[u8], y: &[u8], out: &mut [u8]) {
     match function {
         Binary::FloorDivide => pairs(level, x, y, out, real::floor_divide::<T>),
         Binary::Remainder => pairs(level, x, y, out, real::remainder::<T>),
-        Binary::Power => along_both::<T, _>(level, [x, y], out, curves::Power),
+        Binary::Power => T::along_both(level, [x, y], out, curves::Power),
         Binary::Compare(compare) => ordered::<T>(level, compare, x, y, out),
-        Binary::Arctan2 => along_both::<T, _>(level, [x, y], out, curves::Arctan2),
+        Binary::Arctan2 => T::along_both(level, [x, y], out, curves::Arctan2),
         // Typing refuses bitwise functions of floats, and the machine has the others.
-        _ => pairs(PLAIN, x, y, out, |x: T, y: T| T::narrow(libm::hypot(x.wide(), y.wide()))),
+        _ => T::along_both(level, [x, y], out, curves::Hypot),
     }
 }
 

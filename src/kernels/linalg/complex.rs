@@ -16,8 +16,8 @@ use num_complex::Complex;
 use std::ops::Neg;
 
 /// Rows and columns of `b` that are laid out at a time: 2 MiB of complex128.
-const DEPTH: usize = 256;
-const WIDTH: usize = 256;
+const DEPTH: usize = 128;
+const WIDTH: usize = 512;
 
 /// Products of numbers below which `b` is not worth laying out.
 const SMALL: usize = 1 << 21;

@@ -152,7 +152,7 @@ impl<T: Element> Search<'_, T> {
                 column: 0,
                 out: std::slice::from_mut(&mut *place),
             };
-            simd::run_bounded(self.level, lines);
+            lines.search(self.level);
             *place += part.start as i64;
             Ok(())
         };
@@ -178,7 +178,7 @@ impl<T: Element> Search<'_, T> {
             let source = &self.source[part.start * length * inner..part.end * length * inner];
             let lines = Lines::<T, MAX, SOUND> { source, length, inner, column, out };
             jobs.push(Box::new(move || {
-                simd::run_bounded(self.level, lines);
+                lines.search(self.level);
                 Ok(())
             }));
         };
@@ -249,6 +249,15 @@ struct Lines<'a, T, const MAX: bool, const SOUND: bool> {
     inner: usize,
     column: usize,
     out: &'a mut [i64],
+}
+
+impl<T: Element, const MAX: bool, const SOUND: bool> Lines<'_, T, MAX, SOUND> {
+    fn search(self, level: Level) {
+        let is_plain = self.inner == 1 && !SOUND;
+        if !(is_plain && T::places::<MAX>(level, self.source, self.length, self.out)) {
+            simd::run(level, self);
+        }
+    }
 }
 
 impl<T: Element, const MAX: bool, const SOUND: bool> Loop for Lines<'_, T, MAX, SOUND> {

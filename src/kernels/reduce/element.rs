@@ -3,6 +3,8 @@
 //! Every function is a few instructions without a branch, so that the loops over it are vectorised.
 //! A gap is a NaN or NaT; a complex number is one when either part is.
 
+use super::extreme;
+use crate::kernels::simd::Level;
 use crate::kernels::time::{NAT, Ticks};
 use bytemuck::Pod;
 use num_complex::Complex;
@@ -34,6 +36,8 @@ pub(super) trait Wide: Pod + Send + Sync {
     fn times(self, other: Self) -> Self;
     /// Divided by a number; integers are cut.
     fn over(self, count: f64) -> Self;
+    /// Their products, which the best instructions alone have.
+    const WIDE_PRODUCTS: bool = false;
 }
 
 /// The type of an array's elements.
@@ -99,6 +103,43 @@ pub(super) trait Element: Pod + Send + Sync + PartialEq {
         run.iter().fold(Self::GAP, |greatest, x| greatest.or_sound_more(*x))
     }
 
+    /// The best of each run of `length`, NaN where one is NaN, in vectors of their own: floats
+    /// only; says whether it has been done.
+    fn extremes<const MAX: bool>(
+        _level: Level,
+        _source: &[Self],
+        _length: usize,
+        _out: &mut [Self],
+    ) -> bool {
+        false
+    }
+
+    /// In the same way where the first best one, or NaN, of each run stands.
+    fn places<const MAX: bool>(
+        _level: Level,
+        _source: &[Self],
+        _length: usize,
+        _out: &mut [i64],
+    ) -> bool {
+        false
+    }
+
+    /// The smallest of a part and of eight elements, NaN when one is NaN.
+    #[inline(always)]
+    fn least_of_eight(self, [a, b, c, d, e, f, g, h]: [Self; 8]) -> Self {
+        let upper = a.or_less(b).or_less(c.or_less(d));
+        let lower = e.or_less(f).or_less(g.or_less(h));
+        self.or_less(upper.or_less(lower))
+    }
+
+    /// The largest of a part and of eight elements, NaN when one is NaN.
+    #[inline(always)]
+    fn greatest_of_eight(self, [a, b, c, d, e, f, g, h]: [Self; 8]) -> Self {
+        let upper = a.or_more(b).or_more(c.or_more(d));
+        let lower = e.or_more(f).or_more(g.or_more(h));
+        self.or_more(upper.or_more(lower))
+    }
+
     /// The smaller one that is not NaN.
     #[inline(always)]
     fn or_sound_less(self, other: Self) -> Self {
@@ -146,6 +187,7 @@ macro_rules! mask {
 mask!(u8, u16, u32, u64);
 
 impl Wide for i64 {
+    const WIDE_PRODUCTS: bool = true;
     const ZERO: Self = 0;
     const ONE: Self = 1;
     const NOTHING: Self = 0;
@@ -234,13 +276,17 @@ macro_rules! lanes_of {
     }};
 }
 
-/// The smallest or largest of floats by `$better`, and NaN where one is NaN. Two passes over what
-/// stays in the first-level cache: the compiler does not vectorise both in one.
-macro_rules! float_lanes_of {
-    ($run:expr, $mask:ty, $start:expr, $better:expr) => {{
-        let best = lanes_of!($run, $mask, $start, $better);
-        let gaps = $run.iter().fold(<$mask>::NONE, |gaps, x| gaps | <$mask>::of(*x != *x));
-        if gaps == <$mask>::NONE { best } else { Self::NAN }
+/// The best of a part and of eight floats, NaN when one is NaN. Two elements are looked at for NaN
+/// by one comparison; a part that is NaN stays one.
+macro_rules! float_eight {
+    ($part:expr, $eight:expr, $better:expr) => {{
+        let [a, b, c, d, e, f, g, h] = $eight;
+        let gaps = (a.is_nan() | b.is_nan()) | (c.is_nan() | d.is_nan());
+        let gaps = gaps | ((e.is_nan() | f.is_nan()) | (g.is_nan() | h.is_nan()));
+        let upper = $better($better(a, b), $better(c, d));
+        let lower = $better($better(e, f), $better(g, h));
+        let best = $better($better(upper, lower), $part);
+        if gaps { Self::NAN } else { best }
     }};
 }
 
@@ -346,13 +392,31 @@ macro_rules! float {
             fn precedes(self, other: Self) -> bool {
                 self < other
             }
-            #[inline(always)]
-            fn least_of(run: &[Self]) -> Self {
-                float_lanes_of!(run, $mask, Self::INFINITY, |y: Self, x: Self| if x < y { x } else { y })
+            fn extremes<const MAX: bool>(
+                level: Level,
+                source: &[Self],
+                length: usize,
+                out: &mut [Self],
+            ) -> bool {
+                extreme::extremes::<Self, MAX>(level, source, length, out);
+                true
+            }
+            fn places<const MAX: bool>(
+                level: Level,
+                source: &[Self],
+                length: usize,
+                out: &mut [i64],
+            ) -> bool {
+                extreme::places::<Self, MAX>(level, source, length, out);
+                true
             }
             #[inline(always)]
-            fn greatest_of(run: &[Self]) -> Self {
-                float_lanes_of!(run, $mask, Self::NEG_INFINITY, |y: Self, x: Self| if x > y { x } else { y })
+            fn least_of_eight(self, eight: [Self; 8]) -> Self {
+                float_eight!(self, eight, |x: Self, y: Self| if x < y { x } else { y })
+            }
+            #[inline(always)]
+            fn greatest_of_eight(self, eight: [Self; 8]) -> Self {
+                float_eight!(self, eight, |x: Self, y: Self| if x > y { x } else { y })
             }
             #[inline(always)]
             fn least_sound_of(run: &[Self]) -> Self {

@@ -5,6 +5,7 @@
 
 use super::element::{Element, Mask, Wide};
 use super::lanes;
+use crate::kernels::simd::Level;
 use bytemuck::Pod;
 use num_complex::Complex;
 use std::marker::PhantomData;
@@ -29,6 +30,29 @@ pub(super) trait Fold: 'static {
     fn lift(item: Self::Item, value: Self::Value) -> Self::Partial;
     /// Two parts as one.
     fn join(left: Self::Partial, right: Self::Partial) -> Self::Partial;
+    /// The best instructions alone have what columns are joined by.
+    const IS_WIDE: bool = false;
+    /// A part and eight elements as one.
+    #[inline(always)]
+    fn join_eight(
+        part: Self::Partial,
+        [a, b, c, d, e, f, g, h]: [Self::Item; 8],
+        value: Self::Value,
+    ) -> Self::Partial {
+        let pair = |x, y| Self::join(Self::lift(x, value), Self::lift(y, value));
+        let upper = Self::join(pair(a, b), pair(c, d));
+        let lower = Self::join(pair(e, f), pair(g, h));
+        Self::join(part, Self::join(upper, lower))
+    }
+    /// Folds runs of one length in vectors of its own; says whether it has any.
+    fn runs(
+        _level: Level,
+        _source: &[Self::Item],
+        _length: usize,
+        _out: &mut [Self::Partial],
+    ) -> bool {
+        false
+    }
     /// Nothing that is joined changes this part.
     #[inline(always)]
     fn settled(_part: Self::Partial) -> bool {
@@ -44,7 +68,7 @@ pub(super) trait Fold: 'static {
 /// Declares folds: lift and join as closures, the rest as they stand in the trait.
 macro_rules! fold {
     ($(#[doc = $doc:literal] $name:ident: $value:ty => $partial:ty, $above:ident,
-        $identity:expr, $nothing:expr, $lift:expr, $join:expr;)*) => {
+        $identity:expr, $nothing:expr, $lift:expr, $join:expr $(, $is_wide:expr)?;)*) => {
         $(#[doc = $doc]
         pub(super) struct $name<T>(PhantomData<T>);
 
@@ -55,6 +79,7 @@ macro_rules! fold {
             type Above = $above<$partial>;
             const IDENTITY: Self::Partial = $identity;
             const NOTHING: Self::Partial = $nothing;
+            $(const IS_WIDE: bool = $is_wide;)?
             #[inline(always)]
             fn lift(item: T, value: $value) -> Self::Partial {
                 $lift(item, value)
@@ -76,7 +101,8 @@ fold! {
     /// The sum of integers as floats.
     RealTotal: () => f64, Sum, -0.0, 0.0, |x: T, ()| x.real(), Wide::plus;
     /// The product.
-    Product: () => T::Wide, Times, T::Wide::ONE, T::Wide::ONE, |x: T, ()| x.widen(), Wide::times;
+    Product: () => T::Wide, Times, T::Wide::ONE, T::Wide::ONE, |x: T, ()| x.widen(), Wide::times,
+        T::Wide::WIDE_PRODUCTS;
     /// The product without NaN.
     ProductOfSound: () => T::Wide, Times, T::Wide::ONE, T::Wide::ONE,
         |x: T, ()| if x.is_gap() { T::Wide::ONE } else { x.widen() }, Wide::times;
@@ -115,7 +141,8 @@ pub(super) struct LeastOfSound<T>(PhantomData<T>);
 pub(super) struct GreatestOfSound<T>(PhantomData<T>);
 
 macro_rules! extreme {
-    ($($name:ident $identity:ident $join:ident $leaf:ident),*) => {
+    ($($name:ident $identity:ident $join:ident $leaf:ident
+        $($eight:ident $max:literal)?),*) => {
         $(impl<T: Element> Fold for $name<T> {
             type Item = T;
             type Value = ();
@@ -131,6 +158,13 @@ macro_rules! extreme {
             fn join(left: T, right: T) -> T {
                 left.$join(right)
             }
+            $(#[inline(always)]
+            fn join_eight(part: T, items: [T; 8], (): ()) -> T {
+                part.$eight(items)
+            }
+            fn runs(level: Level, source: &[T], length: usize, out: &mut [T]) -> bool {
+                T::extremes::<$max>(level, source, length, out)
+            })?
             #[inline(always)]
             fn leaf(run: &[T], (): ()) -> T {
                 T::$leaf(run)
@@ -139,8 +173,8 @@ macro_rules! extreme {
     };
 }
 extreme!(
-    Least GREATEST or_less least_of,
-    Greatest LEAST or_more greatest_of,
+    Least GREATEST or_less least_of least_of_eight false,
+    Greatest LEAST or_more greatest_of greatest_of_eight true,
     LeastOfSound GAP or_sound_less least_sound_of,
     GreatestOfSound GAP or_sound_more greatest_sound_of
 );

@@ -16,6 +16,10 @@ pub(super) const STRIP: usize = 1024;
 /// Rows shorter than this are folded several at once.
 const NARROW: usize = 32;
 
+/// Bytes of rows below which the next rows are asked for: a page, behind which the machine does not
+/// look ahead by itself.
+const FETCHED: usize = 4096;
+
 /// Levels of a pairwise tree: a run, whose longest is one part for each block of an array, has
 /// fewer leaves than two to this power.
 const LEVELS: usize = 24;
@@ -28,7 +32,9 @@ pub(super) fn runs<F: Fold>(
     values: &[F::Value],
     out: &mut [F::Partial],
 ) {
-    simd::run_bounded(level, Runs::<F> { source, length, values, out });
+    if !F::runs(level, source, length, out) {
+        simd::run_bounded(level, Runs::<F> { source, length, values, out });
+    }
 }
 
 struct Runs<'a, F: Fold> {
@@ -142,7 +148,12 @@ impl<F: Fold> Scratch<F> {
         repeated.clear();
         (0..group).for_each(|_| repeated.extend_from_slice(values));
         let rows = Rows { block: &block[..whole], width: width * group, start };
-        simd::run_bounded(level, Strip { scratch: self, rows, values: &repeated });
+        let strip = Strip { scratch: self, rows, values: &repeated };
+        if const { F::IS_WIDE } {
+            simd::run(level, strip);
+        } else {
+            simd::run_bounded(level, strip);
+        }
         self.values = repeated;
         let mut left = group;
         while left > 1 {
@@ -226,6 +237,7 @@ fn few_rows<F: Fold>(
 ) {
     let columns = sums.len();
     let values = &values[..columns];
+    let is_short = columns == width && width * size_of::<F::Item>() < FETCHED;
     let mut eights = rows.chunks_exact(8 * width);
     for eight in &mut eights {
         let row = |number: usize| {
@@ -234,12 +246,12 @@ fn few_rows<F: Fold>(
         };
         let (a, b, c, d) = (row(0), row(1), row(2), row(3));
         let (e, f, g, h) = (row(4), row(5), row(6), row(7));
-        for (index, sum) in sums.iter_mut().enumerate() {
-            let value = values[index];
-            let pair = |x: F::Item, y: F::Item| F::join(F::lift(x, value), F::lift(y, value));
-            let upper = F::join(pair(a[index], b[index]), pair(c[index], d[index]));
-            let lower = F::join(pair(e[index], f[index]), pair(g[index], h[index]));
-            *sum = F::join(*sum, F::join(upper, lower));
+        if is_short {
+            simd::fetch_behind(eight);
+        }
+        for (i, sum) in sums.iter_mut().enumerate() {
+            let items = [a[i], b[i], c[i], d[i], e[i], f[i], g[i], h[i]];
+            *sum = F::join_eight(*sum, items, values[i]);
         }
     }
     for row in eights.remainder().chunks_exact(width) {

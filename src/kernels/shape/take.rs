@@ -76,26 +76,42 @@ struct Source<'a> {
 }
 
 impl Source<'_> {
-    /// The numbers of the runs to take, one after the other, without end.
-    fn places(&self) -> impl Iterator<Item = usize> {
-        let (outer, skipped) = (self.first / self.indices.len(), self.first % self.indices.len());
-        let all = (outer..).flat_map(move |outer| {
-            self.indices.iter().map(move |index| outer * self.length + index)
-        });
-        all.skip(skipped)
+    /// Calls `take` with some indices, the number of the first run that they count from, and their
+    /// part of the result, of `width` each.
+    fn each<T>(
+        &self,
+        out: &mut [T],
+        width: usize,
+        mut take: impl FnMut(&[usize], usize, &mut [T]),
+    ) {
+        let (mut outer, mut skipped) =
+            (self.first / self.indices.len(), self.first % self.indices.len());
+        let mut rest = out;
+        while !rest.is_empty() {
+            let indices = &self.indices[skipped..];
+            let indices = &indices[..indices.len().min(rest.len() / width)];
+            let (part, behind) = rest.split_at_mut(indices.len() * width);
+            take(indices, outer * self.length, part);
+            (rest, outer, skipped) = (behind, outer + 1, 0);
+        }
     }
 
     fn elements<T: Pod>(&self, out: &mut [u8]) {
         let source: &[T] = bytemuck::cast_slice(self.bytes);
-        let out: &mut [T] = bytemuck::cast_slice_mut(out);
-        for (out, place) in out.iter_mut().zip(self.places()) {
-            *out = source[place];
-        }
+        self.each(bytemuck::cast_slice_mut(out), 1, |indices, start, out| {
+            let line = &source[start..start + self.length];
+            for (out, index) in out.iter_mut().zip(indices) {
+                *out = line[*index];
+            }
+        });
     }
 
     fn runs(&self, out: &mut [u8], run: usize) {
-        for (out, place) in out.chunks_exact_mut(run).zip(self.places()) {
-            out.copy_from_slice(&self.bytes[place * run..(place + 1) * run]);
-        }
+        self.each(out, run, |indices, start, out| {
+            for (out, index) in out.chunks_exact_mut(run).zip(indices) {
+                let place = (start + index) * run;
+                out.copy_from_slice(&self.bytes[place..place + run]);
+            }
+        });
     }
 }

@@ -5,17 +5,17 @@
 //! level. Every level gives the same bits: the compiler fuses no multiplication with an addition
 //! and reorders no floats. What is not inlined (`libm`) is the same code for all levels.
 //!
-//! `square` and `stream` are what no plain loop becomes: shuffles and stores past the cache.
+//! `square` is what no plain loop becomes: shuffles, and stores past the cache; `cut` is what it
+//! becomes only without checks.
 #![expect(unsafe_code, reason = "calls functions that need instructions the machine must have")]
 
+mod cut;
 mod lanes;
-
-pub(super) use lanes::{LaneLoop, Lanes, Packed};
 mod square;
-mod stream;
 
-pub(super) use square::square_turned;
-pub(super) use stream::{settle, stream};
+pub(super) use cut::Cut;
+pub(super) use lanes::{LaneLoop, Lanes, Packed};
+pub(super) use square::{Lines, SquareLoop, Squares, settle, side_bytes, squares};
 
 use std::sync::LazyLock;
 
@@ -99,6 +99,20 @@ pub(super) fn run_bounded<L: Loop>(level: Level, body: L) {
     {
         let _the_only_one = level;
         body.run();
+    }
+}
+
+/// Asks for the memory right behind a run, as much of it: for loops over runs so short that the
+/// machine does not see that they go on.
+#[inline(always)]
+pub(super) fn fetch_behind<T>(run: &[T]) {
+    #[cfg(target_arch = "x86_64")]
+    for at in (0..size_of_val(run)).step_by(64) {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        let place = run.as_ptr_range().end.cast::<i8>().wrapping_add(at);
+        // SAFETY: every machine of this architecture has SSE, and a place that is not there is
+        // not fetched.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(place) };
     }
 }
 

@@ -70,7 +70,7 @@ fn is_near(x: f64, y: f64) -> bool {
 /// The sine.
 pub(in super::super) struct Sin;
 
-impl Curve for Sin {
+impl Curve<f64> for Sin {
     #[inline(always)]
     fn near(x: f64) -> f64 {
         let (sin, cos, quarter) = both(x);
@@ -88,7 +88,7 @@ impl Curve for Sin {
 /// The cosine.
 pub(in super::super) struct Cos;
 
-impl Curve for Cos {
+impl Curve<f64> for Cos {
     #[inline(always)]
     fn near(x: f64) -> f64 {
         let (sin, cos, quarter) = both(x);
@@ -106,7 +106,7 @@ impl Curve for Cos {
 /// The tangent.
 pub(in super::super) struct Tan;
 
-impl Curve for Tan {
+impl Curve<f64> for Tan {
     #[inline(always)]
     fn near(x: f64) -> f64 {
         let (sin, cos, quarter) = both(x);
@@ -144,7 +144,7 @@ const A: [f64; 11] = [
 /// The inverse tangent.
 pub(in super::super) struct Arctan;
 
-impl Curve for Arctan {
+impl Curve<f64> for Arctan {
     #[inline(always)]
     fn near(x: f64) -> f64 {
         let a = x.abs();
@@ -190,7 +190,7 @@ impl Curve for Arctan {
 /// The angle of a point (y, x).
 pub(in super::super) struct Arctan2;
 
-impl Curve2 for Arctan2 {
+impl Curve2<f64> for Arctan2 {
     #[inline(always)]
     fn near(y: f64, x: f64) -> f64 {
         let angle = Arctan::near((y / x).abs());
@@ -235,7 +235,7 @@ fn arc(z: f64) -> f64 {
 /// The inverse sine.
 pub(in super::super) struct Arcsin;
 
-impl Curve for Arcsin {
+impl Curve<f64> for Arcsin {
     #[inline(always)]
     fn near(x: f64) -> f64 {
         let a = x.abs();
@@ -262,7 +262,7 @@ impl Curve for Arcsin {
 /// The inverse cosine.
 pub(in super::super) struct Arccos;
 
-impl Curve for Arccos {
+impl Curve<f64> for Arccos {
     #[inline(always)]
     fn near(x: f64) -> f64 {
         let a = x.abs();
@@ -289,7 +289,7 @@ impl Curve for Arccos {
 /// The cube root.
 pub(in super::super) struct Cbrt;
 
-impl Curve for Cbrt {
+impl Curve<f64> for Cbrt {
     #[inline(always)]
     fn near(x: f64) -> f64 {
         let a = x.abs();

@@ -16,32 +16,30 @@ fn reduced(x: f64) -> (f64, u64, f64, f64) {
     (number, bits, rest, (high - rest) - low)
 }
 
-/// 1 / n! from n = 2 on.
-const FACTORIALS: [f64; 12] = [
-    0.5,
-    1.0 / 6.0,
-    1.0 / 24.0,
-    1.0 / 120.0,
-    1.0 / 720.0,
-    1.0 / 5040.0,
-    1.0 / 40_320.0,
-    1.0 / 362_880.0,
-    1.0 / 3_628_800.0,
-    1.0 / 39_916_800.0,
-    1.0 / 479_001_600.0,
-    1.0 / 6_227_020_800.0,
+/// (e^r − 1 − r) / r² by powers of r, to 58 bits of e^r; fitted.
+const E: [f64; 10] = [
+    0.500_000_000_000_001_1,
+    0.166_666_666_666_664_05,
+    0.041_666_666_666_526_93,
+    0.008_333_333_333_498_246,
+    0.001_388_888_894_460_184_5,
+    0.000_198_412_695_007_301_1,
+    2.480_149_198_447_53e-5,
+    2.755_758_943_402_492e-6,
+    2.763_067_937_977_729e-7,
+    2.499_978_827_617_018_3e-8,
 ];
 
 #[inline(always)]
 fn exp(x: f64) -> f64 {
-    let (_, power, r, error) = reduced(x);
-    let c = FACTORIALS;
-    let (r2, pair) = (r * r, |place: usize| c[place] + c[place + 1] * r);
+    let (_, power, r, _) = reduced(x);
+    let (r2, pair) = (r * r, |place: usize| E[place] + E[place + 1] * r);
     let r4 = r2 * r2;
-    let tail = pair(8) + pair(10) * r2;
-    let middle = pair(4) + pair(6) * r2;
-    let sum = (pair(0) + pair(2) * r2) + r4 * (middle + r4 * tail);
-    (1.0 + (r + (r2 * sum + error))) * power_of_two(power)
+    let tail = (pair(4) + pair(6) * r2) + pair(8) * r4;
+    let sum = (pair(0) + pair(2) * r2) + r4 * tail;
+    let value = 1.0 + (r + r2 * sum);
+    // The exponent's bits are above all others.
+    f64::from_bits(value.to_bits().wrapping_add(power << 52))
 }
 
 /// Coefficients of `expm1`.
@@ -73,7 +71,7 @@ fn expm1(x: f64) -> f64 {
 /// e^x
 pub(in super::super) struct Exp;
 
-impl Curve for Exp {
+impl Curve<f64> for Exp {
     #[inline(always)]
     fn near(x: f64) -> f64 {
         exp(x)
@@ -90,7 +88,7 @@ impl Curve for Exp {
 /// e^x − 1
 pub(in super::super) struct Expm1;
 
-impl Curve for Expm1 {
+impl Curve<f64> for Expm1 {
     #[inline(always)]
     fn near(x: f64) -> f64 {
         expm1(x)
@@ -104,16 +102,30 @@ impl Curve for Expm1 {
     }
 }
 
+/// (sinh x − x) / x³ by powers of x², for |x| ≤ 1: 1 / n! from n = 3 on.
+const S: [f64; 8] = [
+    1.0 / 6.0,
+    1.0 / 120.0,
+    1.0 / 5040.0,
+    1.0 / 362_880.0,
+    1.0 / 39_916_800.0,
+    1.0 / 6_227_020_800.0,
+    1.0 / 1_307_674_368_000.0,
+    1.0 / 355_687_428_096_000.0,
+];
+
 /// The hyperbolic sine.
 pub(in super::super) struct Sinh;
 
-impl Curve for Sinh {
+impl Curve<f64> for Sinh {
     #[inline(always)]
     fn near(x: f64) -> f64 {
-        let t = expm1(x.abs());
-        let other = t / (t + 1.0);
-        let twice = choose(x.abs() < 1.0, 2.0 * t - t * other, t + other);
-        (0.5 * twice).copysign(x)
+        let a = x.abs();
+        let z = a * a;
+        let (w, pair) = (z * z, |place: usize| S[place] + S[place + 1] * z);
+        let small = a + a * z * ((pair(0) + pair(2) * w) + (pair(4) + pair(6) * w) * (w * w));
+        let e = exp(a);
+        choose(a < 1.0, small, 0.5 * e - 0.5 / e).copysign(x)
     }
     #[inline(always)]
     fn covers(x: f64, _: f64) -> bool {
@@ -127,13 +139,11 @@ impl Curve for Sinh {
 /// The hyperbolic cosine.
 pub(in super::super) struct Cosh;
 
-impl Curve for Cosh {
+impl Curve<f64> for Cosh {
     #[inline(always)]
     fn near(x: f64) -> f64 {
-        let x = x.abs();
-        let t = expm1(x);
-        let e = exp(x);
-        choose(x < 0.34, 1.0 + t * t / (2.0 * (1.0 + t)), 0.5 * (e + 1.0 / e))
+        let e = exp(x.abs());
+        0.5 * e + 0.5 / e
     }
     #[inline(always)]
     fn covers(x: f64, _: f64) -> bool {
@@ -157,7 +167,7 @@ const T: [f64; 6] = [
 /// The hyperbolic tangent.
 pub(in super::super) struct Tanh;
 
-impl Curve for Tanh {
+impl Curve<f64> for Tanh {
     #[inline(always)]
     fn near(x: f64) -> f64 {
         // From there on the value is 1.

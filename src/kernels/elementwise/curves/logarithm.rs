@@ -45,7 +45,7 @@ fn is_normal(x: f64) -> bool {
 /// The natural logarithm.
 pub(in super::super) struct Log;
 
-impl Curve for Log {
+impl Curve<f64> for Log {
     #[inline(always)]
     fn near(x: f64) -> f64 {
         let (k, one_and) = split(x);
@@ -65,7 +65,7 @@ impl Curve for Log {
 /// `ln(1 + x)`
 pub(in super::super) struct Log1p;
 
-impl Curve for Log1p {
+impl Curve<f64> for Log1p {
     #[inline(always)]
     fn near(x: f64) -> f64 {
         let whole = 1.0 + x;
@@ -103,7 +103,7 @@ pub(in super::super) struct Log2;
 /// 1 / ln 2 in two parts.
 const INVERSE_LN2: [f64; 2] = [1.442_695_040_721_446_3, 1.675_171_316_488_651_2e-10];
 
-impl Curve for Log2 {
+impl Curve<f64> for Log2 {
     #[inline(always)]
     fn near(x: f64) -> f64 {
         let (k, one_and) = split(x);
@@ -129,7 +129,7 @@ pub(in super::super) struct Log10;
 const INVERSE_LN10: [f64; 2] = [4.342_944_818_781_689e-1, 2.508_294_671_164_527_5e-11];
 const LOG10_2: [f64; 2] = [3.010_299_956_636_117_7e-1, 3.694_239_077_158_931e-13];
 
-impl Curve for Log10 {
+impl Curve<f64> for Log10 {
     #[inline(always)]
     fn near(x: f64) -> f64 {
         let (k, one_and) = split(x);

@@ -1,4 +1,4 @@
-//! `x ** y` of floats: 2 to the power y · log2 x, whose logarithm has some 70 bits.
+//! `x ** y` of f64: 2 to the power y · log2 x, whose logarithm has some 70 bits; and `hypot`.
 
 use super::{Curve2, choose, number, power_of_two, rounded, upper};
 
@@ -84,7 +84,7 @@ fn power(x: f64, y: f64) -> f64 {
 /// `x ** y`
 pub(in super::super) struct Power;
 
-impl Curve2 for Power {
+impl Curve2<f64> for Power {
     #[inline(always)]
     fn near(x: f64, y: f64) -> f64 {
         power(x, y)
@@ -103,5 +103,23 @@ impl Curve2 for Power {
     }
     fn any(x: f64, y: f64) -> f64 {
         libm::pow(x, y)
+    }
+}
+
+/// The root of the sum of two squares.
+pub(in super::super) struct Hypot;
+
+impl Curve2<f64> for Hypot {
+    #[inline(always)]
+    fn near(x: f64, y: f64) -> f64 {
+        (x * x + y * y).sqrt()
+    }
+    /// Where no square that counts is subnormal or infinite.
+    #[inline(always)]
+    fn covers(_: f64, _: f64, value: f64) -> bool {
+        (value > 1e-140) & (value < 1e150)
+    }
+    fn any(x: f64, y: f64) -> f64 {
+        libm::hypot(x, y)
     }
 }
