@@ -51,6 +51,7 @@ impl Driver {
             | M::RequestRefreshWhoHas { .. }
             | M::WorkerStatusChange { .. }
             | M::StealResponse { .. }
+            | M::SetResources { .. }
             | M::BadReplica { .. } => self.pass_on(worker, message),
             M::Heartbeat(heartbeat) => self.on_heartbeat(worker, *heartbeat),
             M::Transferred(transfer) => {

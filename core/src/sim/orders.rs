@@ -1,11 +1,12 @@
-//! Orders to the scheduler at awkward moments: workers retire, results are copied and spread.
+//! Orders to the scheduler at awkward moments: workers retire, results are copied and spread, a
+//! client submits a further graph.
 //!
 //! An order is no fault: where nothing else breaks, every task still runs once, since a worker that
 //! leaves hands over what it holds.
 
 use super::Simulation;
 use crate::config::{Config, MILLISECOND_NS, MemoryMeasure, Policies};
-use crate::ids::{TaskId, WorkerId};
+use crate::ids::{ClientId, TaskId, WorkerId};
 use crate::rng::Rng;
 use crate::scheduler::{CloseTerms, Retirees, SchedulerEvent, TaskState};
 use crate::time::Time;
@@ -38,6 +39,13 @@ pub enum Order {
     },
     /// Memory shall be used evenly.
     Rebalance,
+    /// A client submits a graph of tasks that are there and new ones.
+    Submit {
+        /// Who.
+        client: ClientId,
+        /// What it draws the graph from.
+        seed: u64,
+    },
 }
 
 /// The orders of a seed over `span_ns`; none in a third of the seeds.
@@ -64,6 +72,14 @@ pub(super) fn draw(seed: u64, span_ns: u64, (slots, tasks): (usize, usize)) -> V
             _ => Order::Rebalance,
         };
         orders.push((at, order));
+    }
+    // Another stream of chance, so that the other orders of a seed stay.
+    let mut rng = Rng::new(seed ^ SALT.rotate_left(2));
+    let submissions = if rng.below(2) == 0 { 1 + rng.below(4) } else { 0 };
+    for _ in 0..submissions {
+        let at = Time(rng.below(span_ns + span_ns / 2));
+        let client = ClientId(rng.below(2) as u32);
+        orders.push((at, Order::Submit { client, seed: rng.next_u64() }));
     }
     orders.sort_by_key(|(at, _)| *at);
     orders
@@ -107,6 +123,7 @@ impl Simulation {
                 SchedulerEvent::Replicate { tasks, n, workers, branching_factor: 2 }
             }
             Order::Rebalance => SchedulerEvent::Rebalance { tasks: None, workers: None },
+            Order::Submit { client, seed } => return self.submit_further(client, seed),
         };
         self.schedule(event);
     }
