@@ -27,6 +27,7 @@ mod kernels_shape;
 mod kernels_signal;
 mod main_job;
 mod npy_statistics;
+mod pausing;
 mod plugins;
 mod readme;
 mod replay;

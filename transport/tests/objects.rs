@@ -1,13 +1,14 @@
 //! Fetching objects: integrity at every size, busy holders, wrong sizes, cancellation, death of
 //! the holder at every stage, and accounts that return to where they were.
 
-use crate::suite::{Chance, endpoint, endpoint_with, loopback, run};
+use crate::suite::{Chance, endpoint, endpoint_with, loopback, run, secret};
 use rdask_store::{DType, Header, Sealed, Store, StoreError};
 use rdask_transport::{
-    Answer, Cancel, Connection, DataServer, Endpoint, ErrorKind, Fetched, Fetcher, Listener,
-    PeerAddress, Serve, Settings, TransportError, Wanted,
+    Answer, AtOnce, Cancel, Connection, DataServer, Endpoint, ErrorKind, Fetched, Fetcher,
+    Identity, Listener, PeerAddress, Serve, Settings, TransportError, Wanted,
 };
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -35,9 +36,13 @@ impl Holder {
     }
 
     fn start_with(endpoint: &Endpoint, at_once: usize) -> Self {
+        Self::start_where(endpoint, Arc::new(move |_| at_once))
+    }
+
+    fn start_where(endpoint: &Endpoint, at_once: AtOnce) -> Self {
         let objects = Objects::default();
         let found = objects.clone();
-        let server = Arc::new(DataServer::new(
+        let server = Arc::new(DataServer::with_places(
             endpoint,
             at_once,
             Arc::new(move |names, answers| {
@@ -104,6 +109,31 @@ async fn until(mut test: impl FnMut() -> bool) {
     while !test() {
         tokio::task::yield_now().await;
     }
+}
+
+/// The number of places is asked for each request, with where the peer is.
+#[test]
+fn places_depend_on_the_peers_machine_and_on_the_moment() {
+    run(async {
+        let machine = |server_id, machine: &str| {
+            let identity =
+                Identity { machine: machine.into(), ..endpoint(server_id).identity().clone() };
+            Endpoint::new(identity, secret())
+        };
+        let open = Arc::new(AtomicBool::new(true));
+        let asked = open.clone();
+        let places = Arc::new(move |same: bool| usize::from(same && asked.load(SeqCst)));
+        let holder = Holder::start_where(&machine(1, "node"), places);
+        let wanted = [holder.hold(0, 64)];
+        for (peer, is_open, served) in
+            [("node", true, true), ("other", true, false), ("node", false, false)]
+        {
+            open.store(is_open, SeqCst);
+            let fetcher = Fetcher::new(&machine(2, peer), &Store::new(0), 1);
+            let answer = fetcher.fetch(&holder.address, &wanted, 0, &Cancel::new()).await.unwrap();
+            assert_eq!(matches!(answer, Answer::Objects(_)), served, "{peer} {is_open}");
+        }
+    });
 }
 
 #[test]

@@ -10,8 +10,8 @@ use crate::ids::{TaskId, WorkerId};
 use crate::key;
 use rustc_hash::FxHashMap;
 
-/// A root-ish group reads fewer groups than this, and fewer tasks of them together.
-const FEW: usize = 5;
+/// More groups than this are never few, whatever the setting.
+const MOST_GROUPS: usize = 63;
 /// Results up to this size do not strain memory when more tasks are sent ahead.
 const SMALL_RESULT_BYTES: u64 = 64 << 10;
 /// Slots for each thread that the measured round trip may add.
@@ -97,7 +97,7 @@ pub(super) struct Group {
     first: TaskId,
     /// Its tasks, also those that are forgotten by now.
     pub(super) tasks: u32,
-    /// It reads fewer than five groups, with fewer than five tasks together.
+    /// It reads few groups, with few tasks together.
     pub(super) few_inputs: bool,
     /// Worker that gets the next of its tasks while queuing is off, or `NONE`.
     pub(super) last_worker: u32,
@@ -210,19 +210,26 @@ impl Families {
         }
     }
 
-    /// Finds out which groups read few tasks of few groups.
-    pub(super) fn link(&mut self, tasks: &[Task], dependencies: &Edges) {
+    /// Finds out which groups read fewer than `few_groups` groups, with fewer than `few_tasks` tasks
+    /// together.
+    pub(super) fn link(
+        &mut self,
+        tasks: &[Task],
+        dependencies: &Edges,
+        (few_groups, few_tasks): (u32, u32),
+    ) {
         for group in &mut self.groups {
             group.few_inputs = true;
         }
-        let mut read: Vec<[u32; FEW - 1]> = vec![[NONE; FEW - 1]; self.groups.len()];
+        let width = (few_groups as usize).saturating_sub(1).min(MOST_GROUPS);
+        let mut read: Vec<u32> = vec![NONE; width * self.groups.len()];
         for (index, task) in tasks.iter().enumerate() {
             if task.state == TaskState::Forgotten || !self.groups[task.group as usize].few_inputs {
                 continue;
             }
             for input in dependencies.row(TaskId::from_index(index)) {
                 let input_group = tasks[input.index()].group;
-                let known = &mut read[task.group as usize];
+                let known = &mut read[task.group as usize * width..][..width];
                 if known.contains(&input_group) {
                     continue;
                 }
@@ -232,11 +239,10 @@ impl Families {
                 }
             }
         }
-        for (group, read) in read.iter().enumerate() {
-            let inputs = read.iter().filter(|input| **input != NONE);
-            let together: usize =
-                inputs.map(|input| self.groups[*input as usize].tasks as usize).sum();
-            self.groups[group].few_inputs &= together < FEW;
+        for group in 0..self.groups.len() {
+            let inputs = read[group * width..][..width].iter().filter(|input| **input != NONE);
+            let tasks = inputs.map(|input| u64::from(self.groups[*input as usize].tasks));
+            self.groups[group].few_inputs &= tasks.sum::<u64>() < u64::from(few_tasks);
         }
     }
 }

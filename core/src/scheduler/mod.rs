@@ -138,6 +138,8 @@ pub struct SchedulerState {
     stopped: Option<Time>,
     /// Paused workers, by when they will be started again.
     paused: BTreeSet<(Time, WorkerId)>,
+    /// Names of workers that were started again for their pause while so many tasks had finished.
+    pause_restarts: (u64, BTreeSet<String>),
     /// Until then a paused worker may run again: the no-workers time-out begins after it.
     pause_grace: Time,
     /// The timer that the driver holds.
@@ -200,6 +202,7 @@ impl SchedulerState {
             arrived: None,
             stopped: Some(Time::default()),
             paused: BTreeSet::new(),
+            pause_restarts: (0, BTreeSet::new()),
             pause_grace: Time::default(),
             timer: None,
             idle_said: true,

@@ -49,7 +49,8 @@ impl SchedulerState {
         self.rank(&graph, &order);
         let known = &self.config.default_task_durations_ns;
         self.families.extend(&graph, &mut self.tasks, 0, known);
-        self.families.link(&self.tasks, &self.dependencies);
+        let few = (self.config.rootish_groups, self.config.rootish_group_tasks);
+        self.families.link(&self.tasks, &self.dependencies, few);
         self.queued = RankSet::new(self.tasks.len());
         self.graph = Some(graph);
         self.counts = [0; 8];

@@ -171,7 +171,8 @@ impl SchedulerState {
         self.attribute(graph, first);
         let known = &self.config.default_task_durations_ns;
         self.families.extend(graph, &mut self.tasks, first, known);
-        self.families.link(&self.tasks, &self.dependencies);
+        let few = (self.config.rootish_groups, self.config.rootish_group_tasks);
+        self.families.link(&self.tasks, &self.dependencies, few);
     }
 
     /// Gives the tasks from `first` on their priorities; `order` are their positions.

@@ -1,7 +1,7 @@
 //! Workers come, are refused, start again; what they ask and tell.
 
 use super::cluster::{Cluster, Draft, checked, registration};
-use crate::config::{MILLISECOND_NS, SECOND_NS};
+use crate::config::{Config, MILLISECOND_NS, SECOND_NS};
 use crate::ids::{TaskId, WorkerId};
 use crate::paths::PathSpeeds;
 use crate::scheduler::{SchedulerEvent, SchedulerInstruction, TaskState};
@@ -97,6 +97,11 @@ fn heartbeats_are_rarer_the_more_workers_there_are() {
         (intervals[49], intervals[199], intervals[399]),
         (2 * SECOND_NS, 2 * SECOND_NS, 3 * SECOND_NS)
     );
+    let mut cluster = Cluster::new(Config { heartbeat_ns: 7, ..checked() });
+    cluster.add_worker(registration(0, 1));
+    assert!(cluster.out.instructions.iter().any(|instruction| {
+        matches!(instruction, SchedulerInstruction::AcceptWorker { heartbeat_ns: 7, .. })
+    }));
 }
 
 #[test]

@@ -405,7 +405,7 @@ pub(super) fn timer(after_ns: u64) -> WorkerInstruction {
 
 /// The timer of find-missing, set when the first task goes missing.
 pub(super) fn missing_timer() -> WorkerInstruction {
-    timer(Config::default().find_missing_ns)
+    timer(super::FIND_MISSING_NS)
 }
 
 pub(super) fn status(status: WorkerStatus) -> WorkerInstruction {
