@@ -28,9 +28,11 @@ pub(super) struct Plane {
 /// is written.
 const STREAMED_FROM: usize = 4 << 20;
 
-/// Rows of a band: a line of the cache of each fits the second-level cache, and the pages of all
-/// fit the second table of addresses.
+/// Fewest rows of a band, and bytes that it has of each line of the source, a page: a line of the
+/// cache of each row fits the second-level cache, and the pages of all fit the second table of
+/// addresses.
 const BAND: usize = 512;
+const BAND_BYTES: usize = 4096;
 
 /// Copies planes, one after the other.
 pub(super) struct Transposer {
@@ -85,9 +87,10 @@ impl<const N: usize> SquareLoop for Tiles<'_, N> {
         let past = S::STREAMS && streams && begin % S::BYTES == 0 && step % S::BYTES == 0;
         let to_step = step as isize;
         let from_step = plane.read_stride * size as isize;
-        for band in (0..plane.rows).step_by(BAND) {
+        let height = const { if BAND * 16 / N < BAND_BYTES { BAND_BYTES * N / 16 } else { BAND } };
+        for band in (0..plane.rows).step_by(height) {
             // The last band may have fewer rows than a square.
-            let rows = plane.rows.min(band + BAND);
+            let rows = plane.rows.min(band + height);
             let first = band.min(rows - side);
             for column in starts(plane.columns, side) {
                 let line = plane.line(column);
@@ -167,8 +170,17 @@ mod tests {
     }
 
     fn check<T: Pod + PartialEq + std::fmt::Debug>(number: impl Fn(usize) -> T) {
-        let shapes =
-            [(3, 500), (500, 3), (16, 16), (37, 200), (129, 130), (256, 64), (515, 90), (1, 1)];
+        let shapes = [
+            (3, 500),
+            (500, 3),
+            (16, 16),
+            (37, 200),
+            (129, 130),
+            (256, 64),
+            (515, 90),
+            (4098, 70),
+            (1, 1),
+        ];
         for shape in shapes {
             for level in Level::available() {
                 for (streams, reversed) in [(false, false), (false, true), (true, false)] {

@@ -371,6 +371,7 @@ impl Driver {
             }
             I::Idle => reports.push((JOB, Report::Idle)),
             I::SetTimer(at) => self.timer = Some(*at),
+            I::GraphRefused { reason, .. } => tracing::error!("the graph is refused: {reason}"),
             I::Warn(text) => tracing::warn!("{text}"),
         }
     }

@@ -52,6 +52,7 @@ impl Driver {
             | M::ReleaseWorkerData { .. }
             | M::RequestRefreshWhoHas { .. }
             | M::StealResponse { .. }
+            | M::SetResources { .. }
             | M::BadReplica { .. } => self.pass_on(worker, message),
             M::Heartbeat(heartbeat) => self.on_heartbeat(worker, *heartbeat),
             M::Transferred(transfer) => {

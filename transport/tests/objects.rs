@@ -358,8 +358,9 @@ fn a_cancelled_fetch_ends_at_once_and_gives_its_room_back() {
     });
 }
 
+/// At send and mid-payload. Like every fetch it ends once: with its error.
 #[test]
-fn a_holder_that_dies_at_any_stage_is_named_and_nothing_leaks() {
+fn bug_8006_5951_a_holder_that_dies_at_any_stage_is_named_and_nothing_leaks() {
     for percent in [0, 1, 50, 99] {
         run(async {
             let holder = Holder::start(1, 10);
@@ -417,8 +418,9 @@ async fn cut_wire(target: std::net::SocketAddr, bytes: usize) -> std::net::Socke
     address
 }
 
+/// At connect.
 #[test]
-fn a_peer_that_is_gone_or_was_replaced_is_not_waited_for() {
+fn bug_8006_5951_a_peer_that_is_gone_or_was_replaced_is_not_waited_for() {
     run(async {
         let holder = Holder::start(1, 10);
         let wanted = [holder.hold(1, 10_000)];
@@ -437,8 +439,9 @@ fn a_peer_that_is_gone_or_was_replaced_is_not_waited_for() {
     });
 }
 
+/// After the payload.
 #[test]
-fn a_lane_that_broke_while_unused_is_replaced() {
+fn bug_8006_5951_a_lane_that_broke_while_unused_is_replaced() {
     run(async {
         let holder = Holder::start(1, 10);
         let wanted = [holder.hold(1, 10_000)];

@@ -134,6 +134,8 @@ impl SchedulerState {
         let Some(record) = self.workers.remove(worker) else { return };
         self.forget_load(worker);
         self.amm.forget_worker(worker);
+        self.stealing.in_flight.forget_thief(worker);
+        self.families.forget_worker(worker);
         self.note_pause(worker, WorkerStatus::Running);
         self.total_compute_ns = self.total_compute_ns.saturating_sub(record.compute_ns);
         let rank = |state: &Self, task: TaskId| std::cmp::Reverse(state.tasks[task.index()].rank);

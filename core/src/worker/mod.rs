@@ -19,6 +19,7 @@ mod instruction;
 mod peers;
 mod ready;
 mod replicas;
+mod resources;
 mod status;
 mod steal;
 mod stimuli;
@@ -126,6 +127,8 @@ pub struct WorkerState {
     /// Bytes promised to runs.
     promised_bytes: u64,
     resources: Vec<Resource>,
+    /// There was more of some resource than there is now.
+    resources_fell: bool,
     /// Tasks in fetch, each once.
     fetch_count: usize,
     transfers: BTreeMap<TransferId, Transfer>,
@@ -148,13 +151,14 @@ impl WorkerState {
         let resources = options
             .resources
             .iter()
-            .map(|(name, total)| Resource { name: name.clone(), total: *total, available: *total })
+            .map(|(name, total)| Resource { name: name.clone(), total: *total, taken: 0 })
             .collect();
         Self {
             incoming_bytes_limit: gather::incoming_bytes_limit(&config, &options),
             story: Story::new(config.worker_log_length),
             rng: Rng::new(seed),
             resources,
+            resources_fell: false,
             config,
             options,
             now: Time::default(),

@@ -36,8 +36,8 @@ pub(super) trait Wide: Pod + Send + Sync {
     fn times(self, other: Self) -> Self;
     /// Divided by a number; integers are cut.
     fn over(self, count: f64) -> Self;
-    /// Their products, which the best instructions alone have.
-    const WIDE_PRODUCTS: bool = false;
+    /// Integers of 64 bits: the best instructions alone multiply and compare them.
+    const IS_WIDE: bool = false;
 }
 
 /// The type of an array's elements.
@@ -187,7 +187,7 @@ macro_rules! mask {
 mask!(u8, u16, u32, u64);
 
 impl Wide for i64 {
-    const WIDE_PRODUCTS: bool = true;
+    const IS_WIDE: bool = true;
     const ZERO: Self = 0;
     const ONE: Self = 1;
     const NOTHING: Self = 0;

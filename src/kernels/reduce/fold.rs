@@ -102,7 +102,7 @@ fold! {
     RealTotal: () => f64, Sum, -0.0, 0.0, |x: T, ()| x.real(), Wide::plus;
     /// The product.
     Product: () => T::Wide, Times, T::Wide::ONE, T::Wide::ONE, |x: T, ()| x.widen(), Wide::times,
-        T::Wide::WIDE_PRODUCTS;
+        T::Wide::IS_WIDE;
     /// The product without NaN.
     ProductOfSound: () => T::Wide, Times, T::Wide::ONE, T::Wide::ONE,
         |x: T, ()| if x.is_gap() { T::Wide::ONE } else { x.widen() }, Wide::times;
@@ -150,6 +150,7 @@ macro_rules! extreme {
             type Above = Self;
             const IDENTITY: T = T::$identity;
             const LEAF: usize = 1024;
+            const IS_WIDE: bool = T::Wide::IS_WIDE && size_of::<T>() == size_of::<T::Wide>();
             #[inline(always)]
             fn lift(item: T, (): ()) -> T {
                 item

@@ -11,6 +11,7 @@ mod edges;
 mod gathering;
 mod random;
 mod replicas;
+mod resources;
 mod status;
 mod stealing;
 
