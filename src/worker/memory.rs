@@ -1,7 +1,9 @@
 //! The watch over this process's memory: above a part of its limit a worker starts nothing more.
 //!
 //! Resident bytes decide, as the kernel and the supervisor see them. Warm memory of the store is
-//! given back first, since nobody needs it; only what is left then counts.
+//! given back first, since nobody needs it; only what is left then counts. Where nearly all of that
+//! is results the worker goes on: only tasks that run can free them while nothing is spilled, and
+//! the store has a limit of its own.
 
 use super::Shared;
 use rdask_core::config::Config;
@@ -12,8 +14,10 @@ use std::time::{Duration, Instant};
 
 /// Looks at the memory now and then.
 pub(super) struct MemoryWatch {
-    /// Resident bytes from which on the worker is paused.
+    /// Resident bytes from which on the worker is paused,
     pause_bytes: u64,
+    /// when at least so many of them are no results.
+    unmanaged_bytes: u64,
     limit_bytes: u64,
     interval: Duration,
     /// When it looks again; none: there is no limit, or pausing is off.
@@ -31,7 +35,8 @@ impl MemoryWatch {
         let interval = Duration::from_nanos(config.memory_monitor_ns).max(SHORTEST);
         let next = (pause_bytes > 0).then(Instant::now);
         let pid = std::process::id().cast_signed();
-        Self { pause_bytes, limit_bytes, interval, next, pid, store, told: false }
+        let unmanaged_bytes = limit_bytes.saturating_sub(pause_bytes);
+        Self { pause_bytes, unmanaged_bytes, limit_bytes, interval, next, pid, store, told: false }
     }
 
     /// When it wants to look.
@@ -58,7 +63,8 @@ impl MemoryWatch {
             self.store.release_warm();
             used = resident_bytes(self.pid)?;
         }
-        Some(used >= self.pause_bytes)
+        let unmanaged = used.saturating_sub(self.store.usage().used_bytes);
+        Some(used >= self.pause_bytes && unmanaged >= self.unmanaged_bytes)
     }
 
     /// Tells the user, the first time with what can be done.
