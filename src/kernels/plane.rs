@@ -84,7 +84,8 @@ impl<const N: usize> SquareLoop for Tiles<'_, N> {
         let side = S::BYTES / size;
         let step = plane.write_stride * size;
         let begin = out.as_ptr() as usize + plane.to * size;
-        let past = S::STREAMS && streams && begin % S::BYTES == 0 && step % S::BYTES == 0;
+        let is_aligned = begin.is_multiple_of(S::BYTES) && step.is_multiple_of(S::BYTES);
+        let past = S::STREAMS && streams && is_aligned;
         let to_step = step as isize;
         let from_step = plane.read_stride * size as isize;
         let height = const { if BAND * 16 / N < BAND_BYTES { BAND_BYTES * N / 16 } else { BAND } };
@@ -99,7 +100,7 @@ impl<const N: usize> SquareLoop for Tiles<'_, N> {
                     let from = Lines { start: (line + row) * size, step: from_step };
                     let start = (plane.to + row * plane.write_stride + column) * size;
                     let to = Lines { start, step: to_step };
-                    if past && column % side == 0 {
+                    if past && column.is_multiple_of(side) {
                         S::turn::<N, true>(source, from, out, to);
                     } else {
                         S::turn::<N, false>(source, from, out, to);
@@ -153,7 +154,7 @@ mod tests {
         reversed: bool,
     ) {
         // With one row in two, lines of the result begin where lines of the cache do.
-        let (read, write) = (rows + 5, if rows % 2 == 0 { columns + 3 } else { 1024 });
+        let (read, write) = (rows + 5, if rows.is_multiple_of(2) { columns + 3 } else { 1024 });
         let source: Vec<T> = (0..columns * read + 2).map(number).collect();
         let first = |column: usize| 2 + if reversed { columns - 1 - column } else { column } * read;
         let mut out = vec![number(0); rows * write + 64];

@@ -1,8 +1,8 @@
 //! The smallest and the largest floats of runs, and where they stand, in vectors named by hand.
 //!
-//! The compiler vectorises a minimum and a search for NaN, but not both in one loop. Here the sum of
-//! all elements is taken beside the extreme: it is NaN where one of them is. Where only infinities
-//! of both signs make it so, a second look tells.
+//! The compiler vectorises a minimum and a search for NaN, but not both in one loop. Here the sum
+//! of all elements is taken beside the extreme: it is NaN where one of them is. Where only
+//! infinities of both signs make it so, a second look tells.
 //!
 //! Whatever the vectors, as many elements stand side by side as two lines of the cache hold: all
 //! levels choose the same of two zeros.
@@ -232,7 +232,7 @@ mod tests {
         match kind {
             0 => mixed as f64 - 500.0,
             // Draws, and zeros of both signs.
-            1 => (mixed % 3) as f64 * if mixed % 2 == 0 { -0.0 } else { 0.0 },
+            1 => (mixed % 3) as f64 * if mixed.is_multiple_of(2) { -0.0 } else { 0.0 },
             // Infinities of both signs without and with NaN.
             2 if mixed < 20 => f64::INFINITY,
             2 if mixed < 40 => f64::NEG_INFINITY,

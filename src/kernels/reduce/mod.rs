@@ -1,8 +1,8 @@
 //! Reductions over axes: their parameters, the shape and dtype of their results.
 //!
 //! `job` chooses the fold for a dtype, `fold` and `element` say what is folded, `stage` and `lanes`
-//! hold the loops, `extreme` those of floats. `argument`, `scan` and `groupby` are the reductions that no fold can express. The
-//! order of additions depends on the shape and the axes alone.
+//! hold the loops, `extreme` those of floats. `argument`, `scan` and `groupby` are the reductions
+//! that no fold can express. The order of additions depends on the shape and the axes alone.
 
 mod argument;
 pub(super) mod element;

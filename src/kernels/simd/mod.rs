@@ -114,6 +114,8 @@ pub(super) fn fetch_behind<T>(run: &[T]) {
         // not fetched.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(place) };
     }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _left_to_the_machine = run;
 }
 
 #[cfg(target_arch = "x86_64")]

@@ -183,7 +183,8 @@ mod x86 {
             let from_start = source.as_ptr().wrapping_add(from.start);
             let mut place = out.as_mut_ptr().wrapping_add(to.start);
             if PAST {
-                assert!(place as usize % Self::BYTES == 0 && to.step as usize % Self::BYTES == 0);
+                assert!((place as usize).is_multiple_of(Self::BYTES));
+                assert!((to.step as usize).is_multiple_of(Self::BYTES));
             }
             for strip in 0..R::LANES {
                 let from_strip = from_start.wrapping_add(16 * strip);
