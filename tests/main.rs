@@ -15,6 +15,7 @@ mod families;
 mod families_real;
 mod give_up;
 mod kernels;
+mod kernels_complex;
 mod kernels_dtypes;
 mod kernels_elementwise;
 mod kernels_fuse;
