@@ -11,8 +11,8 @@ copy=$target/mutants/tree
 export CARGO_TARGET_DIR=$target/mutants/target
 mkdir -p "$copy" "$CARGO_TARGET_DIR"
 
-# What an earlier run left is overwritten; bugs that are no more must not stay. Cargo goes by the time of a file: those that a patch may
-# have changed count as new.
+# What an earlier run left is overwritten; bugs that are no more must not stay. Cargo goes by the
+# time of a file: those that a patch may have changed count as new.
 rm -rf "$copy/core/tests/mutants"
 tar -cf - --exclude=./target --exclude=./.git . | tar -xf - -C "$copy" || exit 1
 cd "$copy" || exit 1

@@ -25,6 +25,7 @@ mod nanny;
 pub mod observe;
 mod outgoing;
 pub mod output;
+mod panics;
 mod role;
 pub mod run;
 mod run_local;

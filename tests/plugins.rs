@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Compiles C into a shared library; the compiler is the one that links this test.
-fn compile(source: &Path, library: &Path, flags: &[&str]) {
+pub(crate) fn compile(source: &Path, library: &Path, flags: &[&str]) {
     let include = Path::new(env!("CARGO_MANIFEST_DIR")).join("include");
     let mut command = Command::new("cc");
     command.args(["-Wall", "-Werror", "-fvisibility=hidden", "-I"]).arg(include).args(flags);

@@ -116,6 +116,9 @@ fn every_event_fits() {
     writer.write(0.1, &Event::WorkerJoined { worker, host, pid });
     writer.write(0.2, &Event::WorkerLost { worker, host, pid, reason: "signal 9" });
     writer.write(0.2, &Event::WorkerRetired { worker, host, pid, reason: "its lifetime is over" });
+    for status in ["paused", "running"] {
+        writer.write(0.2, &Event::WorkerStatus { worker, status });
+    }
     for outcome in
         [Outcome::Finished, Outcome::Erred, Outcome::Rescheduled, Outcome::Cancelled, Outcome::Lost]
     {
@@ -143,7 +146,7 @@ fn every_event_fits() {
     writer.write(2.0, &Event::Graph { phase: Phase::End, graph: "g", tasks: 1, utc: None });
     drop(writer);
     let text = std::fs::read_to_string(&path).unwrap();
-    assert_eq!(text.lines().count(), 16);
+    assert_eq!(text.lines().count(), 18);
     for line in text.lines() {
         assert_fits("events", &serde_json::from_str(line).unwrap());
     }

@@ -1,10 +1,13 @@
 //! Processes that are killed more than once, all at a time, or stopped and continued: the result
 //! is right, nobody is declared lost who only waited, and nothing is left.
 
-use crate::support::Launcher;
+use crate::pausing::{build_hold, events, hold, touch};
+use crate::support::graphs::{Case, graph, task};
 use crate::support::leftovers::{Process, tick};
 use crate::support::tree_run::TreeRun;
+use crate::support::{Launcher, Start};
 use rustix::process::Signal;
+use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
 /// Leaves long enough that the run goes on while a test disturbs it.
@@ -67,6 +70,47 @@ fn a_worker_that_is_stopped_beyond_the_ttl_is_lost_and_does_no_harm_afterwards()
         let _ended = stopped.signal(Signal::CONT);
         1
     });
+}
+
+/// Four tasks are on a worker of one thread when it is stopped, or killed: one of them ran, and only
+/// that one may be blamed.
+#[test]
+fn only_what_ran_is_blamed_for_a_worker_that_falls_silent() {
+    for signal in [Signal::STOP, Signal::KILL] {
+        let keys: Vec<String> = (0..4).map(|number| format!("p-{number}")).collect();
+        let tasks = keys.iter().map(|key| task(key, hold(&json!({"until": "go"})), &[])).collect();
+        let outputs: Vec<&str> = keys.iter().map(String::as_str).collect();
+        let case = Case::new(&graph(tasks, &outputs));
+        build_hold(&case);
+        let flags = ["--worker-ttl", "1.5", "--allowed-failures", "0", "--keep-going"];
+        let mut run = Start::new(Launcher::Local)
+            .args(case.args())
+            .args(["--workers", "1", "--threads", "1", "--validate"])
+            // All are sent at once.
+            .args(["--set", "scheduler.worker-saturation=inf"])
+            .args(["--events".into(), case.path().join("events.jsonl")])
+            .args(flags)
+            .current_dir(case.path())
+            .spawn();
+        let all_there = |event: &Value| {
+            let worker = &event["workers"][0];
+            event["event"] == "state" && worker["executing"] == 1 && worker["ready"] == 3
+        };
+        run.until("four tasks", |_| events(&case).iter().any(all_there).then_some(()));
+        run.processes_of_role("worker")[0].signal(signal).unwrap();
+        let lost = |event: &Value| event["event"] == "worker_lost";
+        run.until("the loss", |_| events(&case).iter().any(lost).then_some(()));
+        touch(&case, "go");
+        let outcome = run.wait().expect_code(1);
+        let manifest = case.manifest();
+        let blamed = |key: &&String| manifest["outputs"][key.as_str()]["error"].is_string();
+        let blamed: Vec<&String> = keys.iter().filter(blamed).collect();
+        assert_eq!(blamed.len(), 1, "{signal:?}: {outcome}");
+        assert_eq!(outcome.stderr.matches("KilledWorker").count(), 1, "{signal:?}: {outcome}");
+        let lost = |event: &&Value| event["event"] == "task" && event["outcome"] == "lost";
+        let lost: Vec<Value> = events(&case).iter().filter(lost).cloned().collect();
+        assert!(lost.len() == 1 && lost[0]["key"] == **blamed[0], "{signal:?}: {lost:?}");
+    }
 }
 
 #[test]

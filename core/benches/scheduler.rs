@@ -138,6 +138,8 @@ fn run(graph: &Arc<Graph>, shape: Shape, workers: u32) -> Figures {
         order: depth_first(graph),
         wanted,
         run_once,
+        references: Vec::new(),
+        fifo_timeout_ns: 0,
     };
     let before = resident_bytes();
     let (mut state, mut out) = (with_workers(workers), SchedulerOut::default());
@@ -175,8 +177,15 @@ fn lose_a_worker(tasks: usize) -> f64 {
     let graph = Arc::new(graph(Shape::Independent, tasks));
     let all = (0..tasks).map(TaskId::from_index).collect();
     let order = depth_first(&graph);
-    let submission =
-        GraphSubmission { client: ClientId(0), graph, order, wanted: all, run_once: Vec::new() };
+    let submission = GraphSubmission {
+        client: ClientId(0),
+        graph,
+        order,
+        wanted: all,
+        run_once: Vec::new(),
+        references: Vec::new(),
+        fifo_timeout_ns: 0,
+    };
     let (mut state, mut out) = (with_workers(10), SchedulerOut::default());
     play(&mut state, submission, &mut out);
     let gone = WorkerId(3);

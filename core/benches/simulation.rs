@@ -102,7 +102,7 @@ fn scenario(graph: Arc<Graph>, workers: usize) -> Scenario {
     Scenario {
         seed: 1,
         // Nobody reads the stories of 10,000 workers.
-        config: Config { log_length: 0, ..Config::default() },
+        config: Config { log_length: 0, worker_log_length: 0, ..Config::default() },
         network: Network {
             latency_ns: 5_000,
             jitter_ns: 5_000,

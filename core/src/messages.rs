@@ -478,6 +478,11 @@ pub enum ToScheduler {
         /// Its state when the request came; none: it is not known there.
         state: Option<StateAtWorker>,
     },
+    /// My abstract resources changed.
+    SetResources {
+        /// Totals by name, in millionths; others stay.
+        resources: Vec<(String, u64)>,
+    },
 }
 
 /// Nanny to scheduler, on its own connection.

@@ -116,6 +116,7 @@ impl Introductions {
             | I::LostData { .. }
             | I::TaskRetried { .. }
             | I::CancelledKeys { .. }
+            | I::GraphRefused { .. }
             | I::Stolen { .. }
             | I::RestartWorker { .. }
             | I::Idle
@@ -255,6 +256,7 @@ pub fn scheduler_event(worker: WorkerId, message: ToScheduler) -> Option<Schedul
         M::StealResponse { task, stimulus_id, state } => {
             E::StealResponse { worker, task, stimulus_id, state }
         }
+        M::SetResources { resources } => E::SetResources { worker, resources },
         M::Heartbeat(heartbeat) => E::Heartbeat {
             worker,
             worker_now_ns: heartbeat.now_ns,
@@ -322,6 +324,7 @@ pub fn message_of(instruction: WorkerInstruction) -> Option<ToScheduler> {
         I::StealResponse { task, stimulus_id, state } => {
             M::StealResponse { task, stimulus_id, state }
         }
+        I::SetResources { resources } => M::SetResources { resources },
         I::Execute { .. }
         | I::Cancel { .. }
         | I::GatherDep { .. }

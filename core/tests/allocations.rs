@@ -143,6 +143,8 @@ fn count(graph: &Arc<Graph>, workers: u32) -> u64 {
         order: static_order(graph),
         wanted: vec![TaskId::from_index(TASKS - 1)],
         run_once: Vec::new(),
+        references: Vec::new(),
+        fifo_timeout_ns: 0,
     };
     play.handle(SchedulerEvent::UpdateGraph(Box::new(submission)));
     while let Some(sent) = play.sent.pop_front() {

@@ -70,6 +70,8 @@ struct Totals {
     transfers: u64,
     stolen: u64,
     retired: u64,
+    further_graphs: u64,
+    refused_graphs: u64,
     recomputed: u64,
     deaths: u64,
     moved_bytes: u64,
@@ -83,6 +85,8 @@ impl Totals {
         self.transfers += trace.transfers;
         self.stolen += trace.stolen;
         self.retired += trace.retired;
+        self.further_graphs += trace.further_graphs;
+        self.refused_graphs += trace.refused_graphs;
         self.recomputed += trace.recomputed;
         self.deaths += trace.deaths;
         self.moved_bytes += trace.moved_bytes;
@@ -92,7 +96,7 @@ impl Totals {
     fn table(&self) -> String {
         let mut text = format!(
             "{} events, {} runs, {} recomputed, {} stolen, {} transfers, {} MB moved, {} deaths, \
-             {} retired\n",
+             {} retired, {} further graphs, {} refused\n",
             self.events,
             self.executed,
             self.recomputed,
@@ -100,7 +104,9 @@ impl Totals {
             self.transfers,
             self.moved_bytes / 1_000_000,
             self.deaths,
-            self.retired
+            self.retired,
+            self.further_graphs,
+            self.refused_graphs
         );
         for (name, edges) in WORKER_ROWS.iter().chain(RESUMED_ROWS) {
             let counts = edges.iter().map(|edge| self.coverage.of_worker(*edge).to_string());
@@ -181,6 +187,8 @@ fn seeds() {
     }
     println!("{seeds} seeds from {first}: {}", totals.table());
     assert!(failures.is_empty(), "{}", failures.join("\n\n"));
+    let graphs = totals.further_graphs.min(totals.refused_graphs);
+    assert!(seeds < ENOUGH || graphs > 0, "clients submitted one graph only");
     let gaps = totals.gaps();
     assert!(seeds < ENOUGH || gaps.is_empty(), "never taken: {}", gaps.join(", "));
     let surprises = totals.surprises();

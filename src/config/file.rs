@@ -10,7 +10,7 @@
 use super::layer::{FilePlace, Layer, Origin, later, unknown};
 use super::table::{self, LATER};
 use crate::user_error::UserError;
-use rdask_core::config::NAMES;
+use rdask_core::config::{NAMES, REFUSED};
 use std::io::{Error, ErrorKind, Read};
 use std::path::Path;
 use toml::Spanned;
@@ -66,7 +66,9 @@ fn add_all(
                 if LATER.contains(&&*name) {
                     return Err(later(&name, layer.origin()));
                 }
-                if !NAMES.iter().any(|row| row.name.starts_with(&prefix)) {
+                let refused = REFUSED.iter().map(|(name, _)| *name);
+                let mut names = NAMES.iter().map(|row| row.name).chain(refused);
+                if !names.any(|name| name.starts_with(&prefix)) {
                     return Err(unknown(&name, layer.origin()));
                 }
                 add_all(layer, &prefix, table, line_of)?;

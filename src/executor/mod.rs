@@ -16,6 +16,7 @@ pub(crate) use command::{CommandRun, Control, Programs};
 pub(crate) use pool::{Bind, Note, Pool, PoolOptions, Seat, Submitter};
 
 use crate::kernels::{Context, Kernel};
+use crate::panics;
 use command::Asked;
 use rdask_core::ids::{RunId, TaskId};
 use rdask_core::messages::TaskError;
@@ -126,15 +127,11 @@ pub(crate) fn execute(run: Run, around: &Surroundings, thread: u32) -> Outcome {
 /// What a kernel gives; its panic as the task's error.
 fn caught(kernel: impl FnOnce() -> Result<Sealed, TaskError>) -> Result<Sealed, TaskError> {
     // Inputs are immutable and the store guards itself, so nothing half done can be seen later.
-    catch_unwind(AssertUnwindSafe(kernel)).unwrap_or_else(|panic| Err(panicked(&*panic)))
+    let caught = catch_unwind(AssertUnwindSafe(|| panics::caught(kernel)));
+    caught.unwrap_or_else(|panic| Err(panicked(panics::message(&*panic))))
 }
 
-fn panicked(panic: &(dyn std::any::Any + Send)) -> TaskError {
-    let message = panic
-        .downcast_ref::<&str>()
-        .map(|text| (*text).to_owned())
-        .or_else(|| panic.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "no message".to_owned());
+fn panicked(message: &str) -> TaskError {
     TaskError {
         kind: "InternalError".to_owned(),
         message: format!("the kernel panicked: {message}"),

@@ -5,6 +5,7 @@
 //! threads serve, the caller's too: a thread that the system refuses costs speed and nothing else.
 
 use super::fault::Outcome;
+use crate::panics;
 use rdask_core::messages::TaskError;
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
@@ -58,7 +59,8 @@ pub(super) fn each<P: Send>(pieces: Vec<P>, work: impl Fn(P) -> Outcome<()> + Sy
         for _ in 0..helpers {
             let started = std::thread::Builder::new().spawn_scoped(scope, || {
                 leave_the_callers_core();
-                serve();
+                // The caller takes a panic over.
+                panics::caught(serve);
             });
             match started {
                 Ok(helper) => running.push(helper),

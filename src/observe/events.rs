@@ -94,6 +94,13 @@ pub enum Event<'a> {
         /// Why.
         reason: &'a str,
     },
+    /// A worker's memory is short, or there again.
+    WorkerStatus {
+        /// Its name.
+        worker: &'a str,
+        /// `paused` or `running`.
+        status: &'a str,
+    },
     /// A run of a task ended.
     Task {
         /// Its key.

@@ -35,6 +35,7 @@ pub(crate) fn play(start: &Start, end: &ChildEnd) -> anyhow::Result<i32> {
         // The supervisor marks each line of a worker with its name.
         Role::Worker => ("", format!("worker-{}", start.slot)),
     };
+    crate::panics::end_the_process(if who.is_empty() { String::new() } else { format!("{who}: ") });
     crate::observe::log::init(&options.log, who, &name, options.log_dir.as_deref())?;
     rdask_launcher::limits::raise_open_files();
     match start.role {
@@ -77,7 +78,11 @@ fn endpoint(
         rdask_transport::Role::Scheduler => config.worker_ttl_ns,
         _ => config.tcp_timeout_ns,
     };
-    let settings = Settings { timeout: Duration::from_nanos(timeout), ..Settings::default() };
+    let settings = Settings {
+        timeout: Duration::from_nanos(timeout),
+        connect_attempts: config.connect_attempts,
+        ..Settings::default()
+    };
     Endpoint::with_settings(identity, Secret::from_bytes(*start.secret.expose()), settings)
 }
 

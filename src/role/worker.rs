@@ -90,7 +90,7 @@ impl<'a> WorkerPlace<'a> {
         let mut setup = self.setup(addresses, config, Clock::start(), note)?;
         setup.warnings = crate::observe::forward::open();
         let worker = Worker::new(setup);
-        let server = DataServer::new(&endpoint, served, worker.server());
+        let server = DataServer::with_places(&endpoint, worker.places(served), worker.server());
         tokio::task::spawn_local(serve(listener, server));
         let server_id = self.server_id;
         let joined = || {

@@ -226,6 +226,8 @@ impl Driver {
             order: loaded.order,
             wanted: wishes.wanted,
             run_once: wishes.run_once,
+            references: Vec::new(),
+            fifo_timeout_ns: 0,
         };
         if let Some(unsatisfiable) = self.state.unsatisfiable(&submission) {
             self.abandon_delivery();

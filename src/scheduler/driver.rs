@@ -11,6 +11,7 @@ use super::observe::Observer;
 use super::{Inbox, LoadedGraph, SchedulerOptions, Verdict, read};
 use crate::clock::Clock;
 use crate::observe::record::{self, Recorder};
+use crate::panics;
 use crate::user_error::UserError;
 use rdask_core::codec::{self, CodecError};
 use rdask_core::graph::Graph;
@@ -309,7 +310,8 @@ impl Driver {
         if let Some(recorder) = &mut self.recorder {
             recorder.event(now, &event, || self.state.fingerprint());
         }
-        self.state.handle(now, event, &mut out);
+        // What breaks the core ends this process, with the record of how it came to it.
+        panics::caught(|| self.state.handle(now, event, &mut out));
         let mut reports = Vec::new();
         let mut messages = std::mem::take(&mut self.messages);
         for instruction in &out.instructions {
@@ -369,6 +371,7 @@ impl Driver {
             }
             I::Idle => reports.push((JOB, Report::Idle)),
             I::SetTimer(at) => self.timer = Some(*at),
+            I::GraphRefused { reason, .. } => tracing::error!("the graph is refused: {reason}"),
             I::Warn(text) => tracing::warn!("{text}"),
         }
     }

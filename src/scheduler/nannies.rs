@@ -6,6 +6,7 @@ use super::link::Link;
 use rdask_core::codec;
 use rdask_core::ids::WorkerId;
 use rdask_core::messages::{FromNanny, ToNanny, WorkerRegistration};
+use rdask_launcher::nanny::CLOSE_GRACE;
 use rdask_transport::{Batch, ChannelSender};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -13,6 +14,21 @@ use std::time::{Duration, Instant};
 /// A supervisor whose connection is missing while the job runs has this long to make one. Those that
 /// are there try again at once.
 const ABSENCE_LIMIT: Duration = Duration::from_secs(3);
+
+/// How long the report of a supervisor may lag behind the end of its worker's connection.
+const REPORT_PATIENCE: Duration = Duration::from_secs(2);
+/// How long it may take after the order to end a worker, which has time to end by itself first.
+const ORDER_PATIENCE: Duration = CLOSE_GRACE.saturating_add(REPORT_PATIENCE);
+
+/// A worker whose end its supervisor has yet to report, with the tasks that ran.
+#[derive(Debug)]
+struct Awaited {
+    worker: WorkerId,
+    deadline: Instant,
+    reason: String,
+    /// The supervisor was told to end it.
+    ordered: bool,
+}
 
 /// One supervisor.
 #[derive(Debug)]
@@ -36,7 +52,7 @@ pub(super) struct Nannies {
     /// Slots that will not have a worker again, with the reason.
     given_up: Vec<(String, String)>,
     /// Workers whose connection ended and whose nanny has not reported yet.
-    awaited: Vec<(WorkerId, Instant, String)>,
+    awaited: Vec<Awaited>,
     /// Slots whose worker retired: that they stay empty is no news.
     emptied: Vec<String>,
     /// Ranks whose nanny is missed: until when, and why.
@@ -98,16 +114,42 @@ impl Nannies {
         }
     }
 
-    pub(super) fn expect_report(&mut self, worker: WorkerId, deadline: Instant, reason: String) {
-        self.awaited.push((worker, deadline, reason));
+    /// The connection of a worker ended: its supervisor knows more.
+    pub(super) fn expect_report(&mut self, worker: WorkerId, reason: String) {
+        let deadline = Instant::now() + REPORT_PATIENCE;
+        self.awaited.push(Awaited { worker, deadline, reason, ordered: false });
+    }
+
+    /// Has a worker ended by its supervisor, whose report tells what it ran; false: there is none.
+    pub(super) fn end_worker(
+        &mut self,
+        (nanny, worker): (u128, WorkerId),
+        slot: &str,
+        reason: String,
+    ) -> bool {
+        if !self.watches(nanny) {
+            return false;
+        }
+        self.kill_worker(nanny, slot, &reason);
+        let deadline = Instant::now() + ORDER_PATIENCE;
+        self.awaited.push(Awaited { worker, deadline, reason, ordered: true });
+        true
+    }
+
+    /// A worker's end is on its way.
+    pub(super) fn awaits(&self, worker: WorkerId) -> bool {
+        self.awaited.iter().any(|awaited| awaited.worker == worker)
+    }
+
+    /// The report of a worker's end is here; why it was ended, when that was ordered.
+    fn reported(&mut self, worker: WorkerId) -> Option<String> {
+        let mut here = self.awaited.extract_if(.., |awaited| awaited.worker == worker);
+        here.find(|awaited| awaited.ordered).map(|awaited| awaited.reason)
     }
 
     /// Workers whose nanny stayed silent for too long.
-    fn overdue(&mut self, now: Instant) -> Vec<(WorkerId, String)> {
-        let (overdue, awaited): (Vec<_>, Vec<_>) =
-            self.awaited.drain(..).partition(|(_, deadline, _)| *deadline <= now);
-        self.awaited = awaited;
-        overdue.into_iter().map(|(worker, _, reason)| (worker, reason)).collect()
+    fn overdue(&mut self, now: Instant) -> Vec<Awaited> {
+        self.awaited.extract_if(.., |awaited| awaited.deadline <= now).collect()
     }
 
     /// Asks a supervisor to end its worker and start another.
@@ -215,7 +257,7 @@ impl Driver {
                 log_tail,
                 ..
             } => {
-                let reason = if cause.is_empty() { death(signal, code) } else { cause };
+                let mut reason = if cause.is_empty() { death(signal, code) } else { cause };
                 if !log_tail.is_empty() && !self.phase.is_over() {
                     tracing::info!(worker = %slot, "last words of the worker:\n{log_tail}");
                 }
@@ -230,7 +272,9 @@ impl Driver {
                 match worker {
                     Some(worker) => {
                         self.connections.remove(&worker.0);
-                        self.nannies.awaited.retain(|(awaited, ..)| *awaited != worker);
+                        if let Some(why) = self.nannies.reported(worker) {
+                            reason = why;
+                        }
                         self.lose(worker, Some(executing), reason);
                     }
                     None if server_id == 0 && !self.phase.is_over() => {
@@ -312,21 +356,23 @@ impl Driver {
         }
     }
 
-    /// Removes workers whose nanny did not report their death in time.
+    /// Workers whose nanny did not report their death in time: one that lives, cut off or stopped,
+    /// would hold its slot for ever, so it is ended. Only its supervisor knows what it ran, so it is
+    /// lost when that has told it, or does not answer either.
     pub(super) fn lose_overdue(&mut self, now: Instant) {
-        for (worker, reason) in self.nannies.overdue(now) {
+        for Awaited { worker, reason, ordered, .. } in self.nannies.overdue(now) {
+            let Some(link) = self.links.get(&worker) else { continue };
             if self.connections.contains_key(&worker.0) {
                 continue;
             }
-            // Cut off or stopped, it would hold its slot for ever; a successor is left alone.
-            if let Some(link) = self.links.get(&worker) {
-                let (nanny, slot) = (link.registration.nanny, &link.registration.name);
-                let same = |other: &&Link| other.registration.name == *slot;
-                if self.links.values().filter(same).count() == 1 {
-                    self.nannies.kill_worker(nanny, slot, &reason);
-                }
+            let (nanny, slot) = (link.registration.nanny, link.registration.name.clone());
+            let same = |other: &&Link| other.registration.name == slot;
+            // A successor is left alone.
+            let alone = self.links.values().filter(same).count() == 1;
+            let waits = alone && !ordered && !self.phase.is_over();
+            if !waits || !self.nannies.end_worker((nanny, worker), &slot, reason.clone()) {
+                self.lose(worker, None, reason);
             }
-            self.lose(worker, None, reason);
         }
     }
 }
@@ -386,6 +432,30 @@ mod tests {
         assert_eq!(nannies.lost(later), [(1, "went away".to_owned())]);
         assert_eq!(nannies.lost(later), []);
         assert_eq!(nannies.missing(), [2]);
+    }
+
+    #[tokio::test]
+    async fn an_ordered_end_is_awaited_for_as_long_as_it_may_take() {
+        let (ours, _theirs) = pair(Role::Nanny);
+        let (sender, _receiver) = ours.split();
+        let mut nannies = nannies();
+        nannies.connect(7, sender);
+        nannies.register(7, (11, 1), &["1".to_owned()]);
+        let worker = WorkerId(3);
+        let silent = || "fell silent".to_owned();
+        nannies.expect_report(worker, silent());
+        assert_eq!(nannies.reported(worker), None);
+        nannies.expect_report(worker, silent());
+        let late = Instant::now() + REPORT_PATIENCE;
+        let overdue: Vec<WorkerId> = nannies.overdue(late).iter().map(|it| it.worker).collect();
+        assert!(overdue == [worker] && !nannies.awaits(worker));
+        assert!(!nannies.end_worker((12, worker), "1", silent()), "nobody watches it");
+        assert!(nannies.end_worker((11, worker), "1", silent()) && nannies.awaits(worker));
+        assert!(nannies.overdue(late + CLOSE_GRACE / 2).is_empty());
+        assert_eq!(nannies.reported(worker), Some(silent()));
+        assert!(nannies.reported(worker).is_none() && !nannies.awaits(worker));
+        assert!(nannies.end_worker((11, worker), "1", silent()));
+        assert_eq!(nannies.overdue(Instant::now() + ORDER_PATIENCE).len(), 1);
     }
 
     #[test]

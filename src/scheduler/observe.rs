@@ -7,7 +7,7 @@ use crate::observe::progress::{ProgressDisplay, Standing};
 use rdask_core::graph::Graph;
 use rdask_core::ids::{RunId, TaskId, TransferId, WorkerId};
 use rdask_core::messages::{
-    Heartbeat, ToScheduler, TransferOutcome, TransferReport, WorkerRegistration,
+    Heartbeat, ToScheduler, TransferOutcome, TransferReport, WorkerRegistration, WorkerStatus,
 };
 use rdask_core::scheduler::{SchedulerState, TaskState};
 use rdask_core::time::Time;
@@ -91,6 +91,15 @@ impl Observer {
         let (host, pid) = (worker.host.as_str(), worker.pid);
         let event = Event::WorkerRetired { worker: &worker.name, host, pid, reason: why };
         self.write(now.as_secs_f64(), &event);
+    }
+
+    pub(super) fn worker_status(&mut self, now: Time, worker: &str, status: WorkerStatus) {
+        let status = match status {
+            WorkerStatus::Running => "running",
+            WorkerStatus::Paused => "paused",
+            WorkerStatus::ClosingGracefully => "closing_gracefully",
+        };
+        self.write(now.as_secs_f64(), &Event::WorkerStatus { worker, status });
     }
 
     /// `needed` tasks of it will be run.

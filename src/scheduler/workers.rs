@@ -16,9 +16,6 @@ use rdask_core::scheduler::SchedulerEvent;
 use rdask_core::wire::scheduler_event;
 use std::time::{Duration, Instant};
 
-/// How long the report of a nanny may lag behind the end of its worker's connection.
-const REPORT_PATIENCE: Duration = Duration::from_secs(2);
-
 impl Driver {
     /// One message of a worker.
     pub(super) fn on_worker_message(&mut self, worker: WorkerId, message: ToScheduler) {
@@ -45,12 +42,17 @@ impl Driver {
                 self.observer.unfinished(&self.state, now, &name, end);
                 self.pass_on(worker, message);
             }
+            M::WorkerStatusChange { status } => {
+                let (now, name) = (self.clock.now(), self.name_of(worker));
+                self.observer.worker_status(now, &name, status);
+                self.pass_on(worker, message);
+            }
             M::LongRunning { .. }
             | M::AddKeys { .. }
             | M::ReleaseWorkerData { .. }
             | M::RequestRefreshWhoHas { .. }
-            | M::WorkerStatusChange { .. }
             | M::StealResponse { .. }
+            | M::SetResources { .. }
             | M::BadReplica { .. } => self.pass_on(worker, message),
             M::Heartbeat(heartbeat) => self.on_heartbeat(worker, *heartbeat),
             M::Transferred(transfer) => {
@@ -174,24 +176,38 @@ impl Driver {
         let Some(link) = self.links.get(&worker) else { return };
         let watched = self.nannies.watches(link.registration.nanny);
         if watched {
-            let deadline = Instant::now() + REPORT_PATIENCE;
-            self.nannies.expect_report(worker, deadline, reason);
+            self.nannies.expect_report(worker, reason);
         } else {
             self.lose(worker, None, reason);
         }
     }
 
-    /// Ends a worker whose connection is of no more use; its nanny starts another.
+    /// Ends a worker whose connection is of no more use; its nanny starts another. It is lost when
+    /// the nanny has told what it ran: only that may be blamed.
     pub(super) fn drop_worker(&mut self, worker: WorkerId, reason: &str) {
-        if let Some(link) = self.links.get(&worker) {
-            tracing::warn!(worker = %link.registration.name, "{reason}");
-            let (nanny, slot) = (link.registration.nanny, link.registration.name.clone());
-            link.outgoing.abort();
-            self.nannies.kill_worker(nanny, &slot, reason);
-        }
         self.unregistered.remove(&worker);
         self.connections.remove(&worker.0);
-        self.lose(worker, None, reason.to_owned());
+        let Some(link) = self.links.get(&worker) else { return };
+        if self.nannies.awaits(worker) {
+            return;
+        }
+        tracing::warn!(worker = %link.registration.name, "{reason}");
+        let (nanny, slot) = (link.registration.nanny, link.registration.name.clone());
+        link.outgoing.abort();
+        if !self.nannies.end_worker((nanny, worker), &slot, reason.to_owned()) {
+            self.lose(worker, None, reason.to_owned());
+        }
+    }
+
+    /// Has a worker started again. One that nobody would start stays as it is.
+    fn restart_worker(&mut self, worker: WorkerId, reason: &str) {
+        let Some(link) = self.links.get(&worker) else { return };
+        if self.nannies.watches(link.registration.nanny) {
+            self.drop_worker(worker, reason);
+        } else {
+            let name = &link.registration.name;
+            tracing::warn!(worker = %name, "{reason}, and nobody can start it again");
+        }
     }
 
     /// A worker is lost: `executing` is what its nanny says that its threads ran.
@@ -260,7 +276,7 @@ impl Driver {
                 self.job.on_erred(task);
                 self.on_failure(task);
             }
-            Report::Restart(worker, reason) => self.drop_worker(worker, &reason),
+            Report::Restart(worker, reason) => self.restart_worker(worker, &reason),
             Report::Idle => {}
         }
     }

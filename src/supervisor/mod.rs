@@ -14,6 +14,7 @@
 mod child;
 mod launch;
 mod lifetime;
+mod memory;
 mod suspects;
 mod watch;
 
@@ -25,6 +26,7 @@ use crate::role::Request;
 use crate::task_log::{self, TaskLog};
 use child::Child;
 use lifetime::Lifetimes;
+use memory::MemoryWatch;
 use rdask_core::ids::TaskId;
 use rdask_core::messages::{FromNanny, ToNanny};
 use rdask_launcher::bootstrap::Job;
@@ -48,10 +50,6 @@ const STOP_LIMIT: Duration = Duration::from_millis(2400);
 /// The scheduler's process may take this long to end after its last word: it waits up to 5 s for
 /// the nannies' goodbyes.
 const VERDICT_LIMIT: Duration = Duration::from_secs(8);
-/// How often the workers' memory is looked at (Dask's interval).
-const MEMORY_INTERVAL: Duration = Duration::from_millis(100);
-/// A worker above this share of its limit, in percent, is ended (Dask's terminate).
-const MEMORY_TERMINATE_PERCENT: u64 = 95;
 /// Cause of a death by the kernel's hand.
 const OUT_OF_MEMORY: &str = "was killed by the kernel because memory ran out (a smaller \
                              --memory-limit makes workers end earlier, fewer --threads use less)";
@@ -113,7 +111,7 @@ pub(crate) struct Supervisor {
     said_goodbye: bool,
     /// When every child is killed, whatever it does.
     kill_at: Option<Instant>,
-    memory_at: Option<Instant>,
+    memory: MemoryWatch,
     /// Why a slot's worker was ended by us, for the report.
     ended_because: BTreeMap<usize, String>,
     /// Processes of our control group that the kernel killed for memory, when last looked at.
@@ -156,6 +154,7 @@ impl Supervisor {
         let began = Instant::now();
         Self {
             lifetimes: Lifetimes::of(&job),
+            memory: MemoryWatch::of(&job, limited, began),
             job,
             plan,
             spawner,
@@ -172,7 +171,6 @@ impl Supervisor {
             over: false,
             said_goodbye: false,
             kill_at: None,
-            memory_at: limited.then_some(began),
             ended_because: BTreeMap::new(),
             oom_kills: limits::oom_kills(),
             events: mpsc::channel(QUEUE_LENGTH),
@@ -266,7 +264,7 @@ impl Supervisor {
 
     fn next_deadline(&self) -> Option<Instant> {
         let nanny = self.nanny.next_timeout().map(|at| self.began + at);
-        [nanny, self.kill_at, self.memory_at, self.lifetimes.next()].into_iter().flatten().min()
+        [nanny, self.kill_at, self.memory.due(), self.lifetimes.next()].into_iter().flatten().min()
     }
 
     fn on_time(&mut self) {
@@ -274,9 +272,8 @@ impl Supervisor {
         if self.nanny.next_timeout().is_some_and(|at| self.began + at <= now) {
             self.advance(NannyEvent::Timeout);
         }
-        if self.memory_at.is_some_and(|at| at <= now) {
+        if self.memory.is_due(now) {
             self.look_at_memory();
-            self.memory_at = Some(now + MEMORY_INTERVAL);
         }
         for slot in self.lifetimes.take_due(now) {
             let (reason, restart) = (self.lifetimes.reason(), self.lifetimes.restart);
@@ -638,16 +635,12 @@ impl Supervisor {
             let limit = self.plan.workers[slot].memory_limit_bytes;
             let Some(pid) = self.nanny.pid(slot).filter(|_| limit > 0) else { continue };
             let Some(used) = descendants::resident_bytes(pid) else { continue };
-            let ended = self.ended_because.contains_key(&slot);
-            if used / 100 < limit / 100 * MEMORY_TERMINATE_PERCENT / 100 || ended {
+            if self.ended_because.contains_key(&slot) {
                 continue;
             }
-            let reason = format!(
-                "was ended because it used {used} bytes of memory, over \
-                 {MEMORY_TERMINATE_PERCENT} % of its limit of {limit} (--memory-limit)"
-            );
+            let Some(reason) = self.memory.why_end(used, limit) else { continue };
             self.ended_because.insert(slot, reason.clone());
-            let grace = MEMORY_INTERVAL;
+            let grace = self.memory.interval;
             let (restart, blameless) = (true, false);
             self.advance(NannyEvent::Kill { slot, reason, restart, blameless, grace });
         }

@@ -2,6 +2,7 @@
 
 use super::gather::gather;
 use super::measure::Meter;
+use super::memory::MemoryWatch;
 use super::shell::{Command, Gather, Gathered};
 use super::{Shared, decode, writer};
 use crate::clock::Clock;
@@ -23,6 +24,7 @@ pub(super) struct Io {
     pub(super) fetcher: Fetcher,
     pub(super) endpoint: Endpoint,
     pub(super) meter: Meter,
+    pub(super) memory: MemoryWatch,
     pub(super) writes: std_mpsc::Sender<writer::Order>,
     pub(super) reports_transfers: bool,
     pub(super) heartbeat: Duration,
@@ -44,7 +46,8 @@ impl Io {
         let mut next_heartbeat = Instant::now();
         loop {
             let wake = self.timer.map(|at| self.clock.instant(at));
-            let deadline = wake.map_or(next_heartbeat, |at| at.min(next_heartbeat));
+            let due = [wake, self.memory.due()].into_iter().flatten();
+            let deadline = due.fold(next_heartbeat, Instant::min);
             tokio::select! {
                 biased;
                 command = commands.recv() => {
@@ -74,6 +77,7 @@ impl Io {
                 self.timer = None;
                 self.shared.with(|shell| shell.on_timeout());
             }
+            self.memory.look_and_tell(&self.shared);
         }
     }
 

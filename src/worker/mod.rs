@@ -10,6 +10,7 @@
 mod gather;
 mod io;
 mod measure;
+mod memory;
 mod shell;
 mod writer;
 
@@ -19,6 +20,7 @@ use crate::executor::{Bind, Note, Pool, PoolOptions, Programs, Seat, Surrounding
 use crate::outgoing::Outgoing;
 use io::Io;
 use measure::Meter;
+use memory::MemoryWatch;
 use rdask_core::codec;
 use rdask_core::config::Config;
 use rdask_core::ids::{TaskId, WorkerId};
@@ -26,11 +28,12 @@ use rdask_core::messages::{ToScheduler, ToWorker, WorkerRegistration};
 use rdask_core::worker::{WorkerOptions, WorkerState};
 use rdask_store::{Sealed, Store};
 use rdask_transport::{
-    Batch, Channel, ChannelReceiver, ChannelSender, Endpoint, Fetcher, Lookup, Serve,
+    AtOnce, Batch, Channel, ChannelReceiver, ChannelSender, Endpoint, Fetcher, Lookup, Serve,
 };
 use shell::{Command, Shell};
 use std::convert::Infallible;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -79,6 +82,8 @@ pub(crate) struct Worker {
 struct Shared {
     /// None until the worker has joined.
     shell: Mutex<Option<Shell>>,
+    /// Its memory is short: for those who need not know more, and do not wait for the lock.
+    paused: AtomicBool,
 }
 
 /// A worker that has ended; its threads may still be at their last runs.
@@ -124,7 +129,17 @@ impl Worker {
     /// A worker that has not joined.
     #[must_use]
     pub(crate) fn new(setup: WorkerSetup) -> Self {
-        Self { setup, shared: Arc::new(Shared { shell: Mutex::new(None) }) }
+        let shared = Shared { shell: Mutex::new(None), paused: AtomicBool::new(false) };
+        Self { setup, shared: Arc::new(shared) }
+    }
+
+    /// How many requests of peers are answered at once, `usual` of them from other machines.
+    #[must_use]
+    pub(crate) fn places(&self, usual: usize) -> AtOnce {
+        let shared = Arc::clone(&self.shared);
+        Arc::new(move |same_machine| {
+            served_at_once(usual, same_machine, shared.paused.load(Ordering::Relaxed))
+        })
     }
 
     /// Answers a peer's request for data by name (the number of a task).
@@ -168,6 +183,9 @@ impl Worker {
         let (worker, heartbeat, rest) = registered(&mut receiver).await?;
         joined();
         let (commands, queue) = mpsc::unbounded_channel();
+        if setup.config.find_missing_ns == 0 {
+            setup.config.find_missing_ns = nanoseconds(heartbeat);
+        }
         *shared.lock() = Some(shell(&setup, worker, sender.clone(), commands));
         let refused = |error| format!("the system refuses threads: {error}");
         let writes = {
@@ -178,19 +196,22 @@ impl Worker {
             writer::start(setup.output.clone(), setup.fsync, answer).map_err(refused)?
         };
         let meter = Meter::new(setup.clock, setup.store.clone());
+        let limit_bytes = setup.registration.memory_limit_bytes;
+        let mut memory = MemoryWatch::new(&setup.config, limit_bytes, setup.store.clone());
         let fetcher = Fetcher::new(&endpoint, &setup.store, setup.seats.len());
         let (clock, reports_transfers) = (setup.clock, setup.reports_transfers);
         let mut warnings = setup.warnings.take();
         let pool = start_pool(setup, &shared, sender.clone()).map_err(refused)?;
-        shared.with(|shell| {
-            shell.set_submitter(Some(pool.submitter()));
-            shell.on_messages(rest.into_iter());
-        });
+        shared.with(|shell| shell.set_submitter(Some(pool.submitter())));
+        // Before the first task: what is too small for the program itself starts nothing.
+        memory.look_and_tell(&shared);
+        shared.with(|shell| shell.on_messages(rest.into_iter()));
         let mut io = Io {
             shared,
             fetcher,
             endpoint,
             meter,
+            memory,
             writes,
             reports_transfers,
             heartbeat,
@@ -217,6 +238,19 @@ impl Worker {
         let _closed = sender.close().await;
         Ok(Ended { reason, pool })
     }
+}
+
+/// Results on their way stay in memory: a worker that is short of it lends one at a time.
+const fn served_at_once(usual: usize, same_machine: bool, paused: bool) -> usize {
+    match (paused, same_machine) {
+        (true, _) => 1,
+        (false, true) => usual.saturating_mul(2),
+        (false, false) => usual,
+    }
+}
+
+fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// Sends warnings to the scheduler as they come, for ever.
@@ -310,4 +344,17 @@ fn start_pool(
         }),
     };
     Pool::start(options, around)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::served_at_once;
+
+    #[test]
+    fn peers_on_the_same_machine_find_twice_the_places_and_a_paused_worker_one() {
+        assert_eq!(served_at_once(10, false, false), 10);
+        assert_eq!(served_at_once(10, true, false), 20);
+        assert_eq!(served_at_once(10, true, true), 1);
+        assert_eq!(served_at_once(10, false, true), 1);
+    }
 }

@@ -329,6 +329,16 @@ impl Shell {
         self.release_unless_busy();
     }
 
+    /// Memory was looked at: too much is in use, or not; whether that is news.
+    pub(super) fn on_memory(&mut self, paused: bool) -> bool {
+        let is_news = self.state.is_paused() != paused;
+        if is_news {
+            self.handle(if paused { WorkerEvent::Pause } else { WorkerEvent::Unpause });
+            self.release_unless_busy();
+        }
+        is_news
+    }
+
     /// The timer of the core.
     pub(super) fn on_timeout(&mut self) {
         self.handle(WorkerEvent::Timeout);

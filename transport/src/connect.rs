@@ -21,8 +21,6 @@ use tokio::time::{Instant, sleep, timeout};
 const STAGGER: Duration = Duration::from_millis(100);
 /// First and longest pause between two rounds of attempts.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
-/// Rounds for a lane: its peer listens already, unless it is gone.
-const LANE_ROUNDS: u32 = 3;
 /// Proofs that may stay unanswered before we believe that the secrets differ.
 const UNANSWERED_PROOFS: u32 = 3;
 
@@ -108,6 +106,7 @@ async fn dial(
         elapsed: begun.elapsed(),
     };
     let mut last = None;
+    let attempts_limit = endpoint.settings().connect_attempts;
     let attempts = async {
         let (mut pause, mut unanswered, mut rounds) = (PAUSE.0, 0, 0);
         loop {
@@ -118,7 +117,7 @@ async fn dial(
                     unanswered += 1;
                 }
                 Err(kind) if is_final(&kind) => return Err(kind),
-                Err(kind) if target.purpose == Purpose::Data && rounds == LANE_ROUNDS => {
+                Err(kind) if target.purpose == Purpose::Data && rounds >= attempts_limit => {
                     return Err(kind);
                 }
                 Err(kind) => last = Some(kind),

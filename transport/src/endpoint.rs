@@ -16,6 +16,8 @@ pub struct Settings {
     pub ping_after: Duration,
     /// A connection that has not proven itself after this long is dropped.
     pub handshake: Duration,
+    /// Times that a peer is called for a lane: it listens already, unless it is gone.
+    pub connect_attempts: u32,
     /// Check each object with a checksum after its transfer.
     pub verify: bool,
     /// Ports that this process listens on, to say in its Hello.
@@ -28,6 +30,7 @@ impl Default for Settings {
             timeout: Duration::from_secs(30),
             ping_after: Duration::from_secs(5),
             handshake: Duration::from_secs(10),
+            connect_attempts: 3,
             verify: false,
             ports: Vec::new(),
         }

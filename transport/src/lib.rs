@@ -63,5 +63,5 @@ pub use lane::DataLane;
 pub use listener::Listener;
 pub use outbox::{CHANNEL_BUDGET, PushError};
 pub use secret::{SECRET_LEN, Secret};
-pub use serve::{DataServer, Lookup, Serve};
+pub use serve::{AtOnce, DataServer, Lookup, Serve};
 pub use stats::TransportStats;

@@ -7,6 +7,7 @@ use crate::data::{self, Offer, Request};
 use crate::endpoint::Endpoint;
 use crate::error::ErrorKind;
 use crate::frame::{FrameHeader, Kind, MAX_LIST, MAX_PIECE};
+use crate::hello::Hello;
 use crate::lane::DataLane;
 use rdask_store::Sealed;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -28,6 +29,10 @@ pub enum Serve {
 /// Looks names up: appends one answer per name, in order, and must not block.
 pub type Lookup = Arc<dyn Fn(&[u64], &mut Vec<Serve>) + Send + Sync>;
 
+/// How many requests a peer's lane finds answered at most at the same time; `true`: the peer is on
+/// this machine. Asked for each request, so the answer may change.
+pub type AtOnce = Arc<dyn Fn(bool) -> usize + Send + Sync>;
+
 /// Serves objects to peers, each data lane in a task of its own; all end when it is dropped.
 pub struct DataServer {
     shared: Arc<Shared>,
@@ -36,7 +41,7 @@ pub struct DataServer {
 
 struct Shared {
     lookup: Lookup,
-    at_once: usize,
+    at_once: AtOnce,
     serving: AtomicUsize,
     endpoint: Endpoint,
 }
@@ -51,6 +56,12 @@ impl DataServer {
     /// A server that answers at most `at_once` requests at the same time and the rest as busy.
     #[must_use]
     pub fn new(endpoint: &Endpoint, at_once: usize, lookup: Lookup) -> Self {
+        Self::with_places(endpoint, Arc::new(move |_| at_once), lookup)
+    }
+
+    /// The same where the number depends on the peer, or on the moment.
+    #[must_use]
+    pub fn with_places(endpoint: &Endpoint, at_once: AtOnce, lookup: Lookup) -> Self {
         let serving = AtomicUsize::new(0);
         let shared = Shared { lookup, at_once, serving, endpoint: endpoint.clone() };
         Self { shared: Arc::new(shared), lanes: Mutex::default() }
@@ -105,8 +116,10 @@ impl Shared {
         Ok(())
     }
 
-    fn take_place(self: &Arc<Self>) -> Option<Place> {
-        let next = |serving: usize| (serving < self.at_once).then_some(serving + 1);
+    fn take_place(self: &Arc<Self>, peer: &Hello) -> Option<Place> {
+        let machine = &self.endpoint.identity().machine;
+        let at_once = (self.at_once)(peer.identity.machine == *machine);
+        let next = |serving: usize| (serving < at_once).then_some(serving + 1);
         self.serving.fetch_update(SeqCst, SeqCst, next).ok()?;
         Some(Place(self.clone()))
     }
@@ -120,7 +133,7 @@ impl Shared {
         if request.wanted.len() > data::most_objects_per_head(MAX_LIST) {
             return Err(ErrorKind::Malformed("a request for too many objects"));
         }
-        let place = self.take_place();
+        let place = self.take_place(lane.peer());
         let offers = place.as_ref().and_then(|_| self.look_up(&request));
         let Some(offers) = offers else {
             return lane.send(Kind::DataHead, head.request, &data::encode_busy()).await;

@@ -1,13 +1,14 @@
 //! Fetching objects: integrity at every size, busy holders, wrong sizes, cancellation, death of
 //! the holder at every stage, and accounts that return to where they were.
 
-use crate::suite::{Chance, endpoint, endpoint_with, loopback, run};
+use crate::suite::{Chance, endpoint, endpoint_with, loopback, run, secret};
 use rdask_store::{DType, Header, Sealed, Store, StoreError};
 use rdask_transport::{
-    Answer, Cancel, Connection, DataServer, Endpoint, ErrorKind, Fetched, Fetcher, Listener,
-    PeerAddress, Serve, Settings, TransportError, Wanted,
+    Answer, AtOnce, Cancel, Connection, DataServer, Endpoint, ErrorKind, Fetched, Fetcher,
+    Identity, Listener, PeerAddress, Serve, Settings, TransportError, Wanted,
 };
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -35,9 +36,13 @@ impl Holder {
     }
 
     fn start_with(endpoint: &Endpoint, at_once: usize) -> Self {
+        Self::start_where(endpoint, Arc::new(move |_| at_once))
+    }
+
+    fn start_where(endpoint: &Endpoint, at_once: AtOnce) -> Self {
         let objects = Objects::default();
         let found = objects.clone();
-        let server = Arc::new(DataServer::new(
+        let server = Arc::new(DataServer::with_places(
             endpoint,
             at_once,
             Arc::new(move |names, answers| {
@@ -104,6 +109,31 @@ async fn until(mut test: impl FnMut() -> bool) {
     while !test() {
         tokio::task::yield_now().await;
     }
+}
+
+/// The number of places is asked for each request, with where the peer is.
+#[test]
+fn places_depend_on_the_peers_machine_and_on_the_moment() {
+    run(async {
+        let machine = |server_id, machine: &str| {
+            let identity =
+                Identity { machine: machine.into(), ..endpoint(server_id).identity().clone() };
+            Endpoint::new(identity, secret())
+        };
+        let open = Arc::new(AtomicBool::new(true));
+        let asked = open.clone();
+        let places = Arc::new(move |same: bool| usize::from(same && asked.load(SeqCst)));
+        let holder = Holder::start_where(&machine(1, "node"), places);
+        let wanted = [holder.hold(0, 64)];
+        for (peer, is_open, served) in
+            [("node", true, true), ("other", true, false), ("node", false, false)]
+        {
+            open.store(is_open, SeqCst);
+            let fetcher = Fetcher::new(&machine(2, peer), &Store::new(0), 1);
+            let answer = fetcher.fetch(&holder.address, &wanted, 0, &Cancel::new()).await.unwrap();
+            assert_eq!(matches!(answer, Answer::Objects(_)), served, "{peer} {is_open}");
+        }
+    });
 }
 
 #[test]
@@ -328,8 +358,9 @@ fn a_cancelled_fetch_ends_at_once_and_gives_its_room_back() {
     });
 }
 
+/// At send and mid-payload. Like every fetch it ends once: with its error.
 #[test]
-fn a_holder_that_dies_at_any_stage_is_named_and_nothing_leaks() {
+fn bug_8006_5951_a_holder_that_dies_at_any_stage_is_named_and_nothing_leaks() {
     for percent in [0, 1, 50, 99] {
         run(async {
             let holder = Holder::start(1, 10);
@@ -387,8 +418,9 @@ async fn cut_wire(target: std::net::SocketAddr, bytes: usize) -> std::net::Socke
     address
 }
 
+/// At connect.
 #[test]
-fn a_peer_that_is_gone_or_was_replaced_is_not_waited_for() {
+fn bug_8006_5951_a_peer_that_is_gone_or_was_replaced_is_not_waited_for() {
     run(async {
         let holder = Holder::start(1, 10);
         let wanted = [holder.hold(1, 10_000)];
@@ -407,8 +439,9 @@ fn a_peer_that_is_gone_or_was_replaced_is_not_waited_for() {
     });
 }
 
+/// After the payload.
 #[test]
-fn a_lane_that_broke_while_unused_is_replaced() {
+fn bug_8006_5951_a_lane_that_broke_while_unused_is_replaced() {
     run(async {
         let holder = Holder::start(1, 10);
         let wanted = [holder.hold(1, 10_000)];

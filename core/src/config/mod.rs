@@ -8,7 +8,7 @@ mod memory;
 mod settings;
 
 pub use memory::{MemoryMeasure, Policies};
-pub use settings::{ConfigError, NAMES, Setting, Unit, environment_name};
+pub use settings::{ConfigError, NAMES, REFUSED, Setting, Unit, environment_name};
 
 /// One second in nanoseconds.
 pub const SECOND_NS: u64 = 1_000_000_000;
@@ -22,16 +22,22 @@ pub struct Config {
     pub allowed_failures: u32,
     /// Slots per thread that root-ish tasks may fill on a worker; infinity: no queuing.
     pub worker_saturation: f64,
+    /// A root-ish group has more tasks than this for each thread.
+    pub rootish_tasks_per_thread: u32,
+    /// It reads fewer groups than this,
+    pub rootish_groups: u32,
+    /// and these have fewer tasks than this together.
+    pub rootish_group_tasks: u32,
     /// Bytes a second between machines until measured.
     pub bandwidth: u64,
-    /// Assumed size of a result of unknown size, bytes.
-    pub default_data_size_bytes: u64,
     /// Assumed duration of a prefix that never ran.
     pub unknown_task_duration_ns: u64,
     /// Known durations by prefix.
     pub default_task_durations_ns: Vec<(String, u64)>,
     /// A worker silent for this long is lost.
     pub worker_ttl_ns: u64,
+    /// Interval of a worker's heartbeats; 0 = by the number of workers.
+    pub heartbeat_ns: u64,
     /// A task that no worker can run errs after this long; 0 = never.
     pub no_workers_timeout_ns: u64,
     /// Times that a task may give itself back before it errs.
@@ -74,9 +80,11 @@ pub struct Config {
     pub lifetime_restart: bool,
     /// Fraction of the memory limit for incoming transfers.
     pub memory_transfer: f64,
-    /// Fraction of the memory limit (rss) at which a worker pauses.
+    /// How often resident memory is looked at.
+    pub memory_monitor_ns: u64,
+    /// Fraction of the memory limit (rss) at which a worker pauses; 0 = never.
     pub memory_pause: f64,
-    /// Fraction of the memory limit (rss) at which the nanny ends the worker.
+    /// Fraction of the memory limit (rss) at which the nanny ends the worker; 0 = never.
     pub memory_terminate: f64,
     /// A worker that stays paused is started again after this long; 0 = never.
     pub pause_restart_ns: u64,
@@ -94,14 +102,19 @@ pub struct Config {
     pub busy_retry_ns: u64,
     /// Longest wait after a busy answer.
     pub busy_retry_max_ns: u64,
-    /// Interval of find-missing on the worker.
+    /// Interval of find-missing on the worker; 0 = that of its heartbeats.
     pub find_missing_ns: u64,
     /// Connecting may take this long.
     pub connect_timeout_ns: u64,
+    /// Times that a peer is called before it counts as unreachable.
+    pub connect_attempts: u32,
     /// A connection without progress for this long is dead.
     pub tcp_timeout_ns: u64,
-    /// Transitions that a story keeps.
+    /// Transitions that the scheduler's story keeps.
     pub log_length: usize,
+    /// Transitions that a worker's story keeps: the last thousand tasks or so, in a ring that stays
+    /// in a core's cache.
+    pub worker_log_length: usize,
     /// Erred tasks whose errors are kept whole.
     pub erred_tasks: usize,
     /// `validate()` after every event.
@@ -113,11 +126,14 @@ impl Default for Config {
         Self {
             allowed_failures: 3,
             worker_saturation: 1.1,
+            rootish_tasks_per_thread: 2,
+            rootish_groups: 5,
+            rootish_group_tasks: 5,
             bandwidth: 100_000_000,
-            default_data_size_bytes: 1024,
             unknown_task_duration_ns: 50 * MILLISECOND_NS,
             default_task_durations_ns: Vec::new(),
             worker_ttl_ns: 30 * SECOND_NS,
+            heartbeat_ns: 0,
             no_workers_timeout_ns: 60 * SECOND_NS,
             max_reschedules: 1000,
             default_retries: 0,
@@ -138,6 +154,7 @@ impl Default for Config {
             lifetime_stagger_ns: 0,
             lifetime_restart: false,
             memory_transfer: 0.10,
+            memory_monitor_ns: 100 * MILLISECOND_NS,
             memory_pause: 0.80,
             memory_terminate: 0.95,
             pause_restart_ns: 300 * SECOND_NS,
@@ -149,10 +166,12 @@ impl Default for Config {
             // Ten small results, all that a peer serves at once, take less at 1 GB/s.
             busy_retry_ns: MILLISECOND_NS / 2,
             busy_retry_max_ns: SECOND_NS,
-            find_missing_ns: SECOND_NS / 2,
+            find_missing_ns: 0,
             connect_timeout_ns: 30 * SECOND_NS,
+            connect_attempts: 3,
             tcp_timeout_ns: 30 * SECOND_NS,
             log_length: 100_000,
+            worker_log_length: 10_000,
             erred_tasks: 1000,
             validate: false,
         }

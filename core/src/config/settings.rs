@@ -71,6 +71,14 @@ pub enum ConfigError {
         /// The most similar name.
         nearest: Option<&'static str>,
     },
+    /// Dask has it, and here is nothing that it could set.
+    #[error("setting '{name}' is not there: {why}")]
+    Refused {
+        /// The setting.
+        name: &'static str,
+        /// Why.
+        why: &'static str,
+    },
     /// The setting does not take this value.
     #[error("setting '{name}': '{value}' is not {expected}")]
     BadValue {
@@ -112,6 +120,7 @@ impl ConfigError {
             Self::UnknownName { nearest: None, .. } => {
                 Some("`rdask-hpc --help-all` lists the settings".to_owned())
             }
+            Self::Refused { .. } => Some("leave it out".to_owned()),
             Self::BadValue { .. } | Self::TooLittle { .. } | Self::BadUnit { .. } => None,
         }
     }
@@ -144,7 +153,7 @@ macro_rules! settings {
 
 settings! {
     "log-length" Count Length log_length
-        "Transitions that each state machine keeps for stories."
+        "Transitions that the scheduler keeps for stories."
     "scheduler.active-memory-manager.interval" Duration Duration amm_interval_ns
         "How often the policies of the active memory manager run."
     "scheduler.active-memory-manager.measure" Measure Measure amm_measure
@@ -157,8 +166,6 @@ settings! {
         "Deaths of its worker that a task survives; one more ends it (KilledWorker)."
     "scheduler.bandwidth" Bytes Bytes bandwidth
         "Bytes a second between machines until transfers were measured."
-    "scheduler.default-data-size" Bytes Bytes default_data_size_bytes
-        "Assumed size of a result whose size is unknown."
     "scheduler.default-retries" Count Count default_retries
         "Errors that a task survives when its attributes do not say."
     "scheduler.default-task-durations" Durations Durations default_task_durations_ns
@@ -169,6 +176,12 @@ settings! {
         "Times that a task may give itself back before it errs."
     "scheduler.no-workers-timeout" Duration Duration no_workers_timeout_ns
         "A task that no worker can run errs after this long; 0 means never."
+    "scheduler.rootish-taskgroup" Count Count rootish_groups
+        "A group of root-ish tasks, which are queued, reads fewer groups than this."
+    "scheduler.rootish-taskgroup-dependencies" Count Count rootish_group_tasks
+        "The groups that root-ish tasks read have fewer tasks than this together."
+    "scheduler.rootish-tasks-per-thread" Count Count rootish_tasks_per_thread
+        "A group of root-ish tasks has more tasks than this for each thread of all workers."
     "scheduler.round-trip" Duration Duration round_trip_ns
         "Time to a worker and back until it was measured."
     "scheduler.unknown-task-duration" Duration Duration unknown_task_duration_ns
@@ -187,6 +200,8 @@ settings! {
         "A worker from which no byte came for this long is lost."
     "timeouts.connect" Duration Duration connect_timeout_ns
         "Connecting may take this long."
+    "timeouts.connect-attempts" Count Count connect_attempts
+        "Times that a peer is called for results, with pauses that double; at least once."
     "timeouts.tcp" Duration Duration tcp_timeout_ns
         "A connection without progress for this long is dead."
     "worker.busy-retry" Duration Duration busy_retry_ns
@@ -198,15 +213,21 @@ settings! {
     "worker.connections.outgoing" Count Count transfer_incoming_count_limit
         "Transfers that a worker receives at once."
     "worker.find-missing" Duration Duration find_missing_ns
-        "How often a worker asks again for the holders of inputs that nobody has."
+        "How often a worker asks again for holders of inputs that nobody has; 0: as heartbeats."
+    "worker.heartbeat-interval" Duration Duration heartbeat_ns
+        "How often workers report to the scheduler; 0: by their number, 0.5 s for up to ten."
     "worker.lifetime.duration" Duration Duration lifetime_ns
         "Age at which a worker retires: its results move to others first; 0 means never."
     "worker.lifetime.restart" Switch Switch lifetime_restart
         "Starts a worker again that retired at the end of its lifetime."
     "worker.lifetime.stagger" Duration Duration lifetime_stagger_ns
         "Up to this much, by chance, is added to or taken from the lifetime of each worker."
+    "worker.log-length" Count Length worker_log_length
+        "Transitions that each worker keeps for stories."
+    "worker.memory.monitor-interval" Duration Duration memory_monitor_ns
+        "How often the resident size of workers is looked at, from 1ms on."
     "worker.memory.pause" Fraction Fraction memory_pause
-        "Part of the memory limit, by resident size, at which a worker starts nothing more."
+        "Part of the memory limit, by resident size, at which a worker starts nothing more; 0: never."
     "worker.memory.pause-patience" Duration Duration pause_patience_ns
         "A paused worker without progress for this long gives back what it has not started; 0: never."
     "worker.memory.pause-restart" Duration Duration pause_restart_ns
@@ -220,7 +241,7 @@ settings! {
     "worker.memory.recent-to-old-time" Duration Duration memory_recent_to_old_ns
         "Unmanaged memory that has been there for this long counts as old."
     "worker.memory.terminate" Fraction Fraction memory_terminate
-        "Part of the memory limit, by resident size, at which a worker is ended."
+        "Part of the memory limit, by resident size, at which a worker is ended; 0 means never."
     "worker.memory.transfer" Fraction Fraction memory_transfer
         "Part of the memory limit that incoming transfers may fill."
     "worker.transfer.message-bytes-limit" Bytes Bytes transfer_message_bytes_limit
@@ -231,6 +252,25 @@ settings! {
         "While results of more bytes wait to be written on a worker, it starts nothing."
 }
 
+/// Settings of Dask that have no code behind them here, and why: refused by name.
+pub const REFUSED: &[(&str, &str)] = &[
+    ("adaptive.interval", LATER_SERVE),
+    ("adaptive.target-duration", LATER_SERVE),
+    ("adaptive.wait-count", LATER_SERVE),
+    ("client.heartbeat", LATER_SERVE),
+    ("scheduler.default-data-size", "the size of every result is known here"),
+    ("scheduler.events-log-length", LATER_SERVE),
+    ("scheduler.idle-timeout", "a batch job ends when its graph is done"),
+    ("scheduler.locks.lease-timeout", LATER_SERVE),
+    ("scheduler.locks.lease-validation-interval", LATER_SERVE),
+    ("worker.memory.max-spill", LATER_SPILL),
+    ("worker.memory.spill", LATER_SPILL),
+    ("worker.memory.target", LATER_SPILL),
+];
+
+const LATER_SERVE: &str = "a cluster that serves clients comes with a later version";
+const LATER_SPILL: &str = "moving results from memory to disk comes with a later version";
+
 /// The least values of settings that others would make useless: a peer that serves nobody, a timer
 /// that never waits, a silence that is shorter than the pause between two heartbeats.
 const LEAST: &[(&str, u64)] = &[
@@ -239,12 +279,13 @@ const LEAST: &[(&str, u64)] = &[
     ("scheduler.work-stealing-interval", MILLISECOND_NS),
     ("scheduler.worker-ttl", SECOND_NS),
     ("timeouts.connect", 10 * MILLISECOND_NS),
+    ("timeouts.connect-attempts", 1),
     ("timeouts.tcp", SECOND_NS),
     ("worker.busy-retry", 1000),
     ("worker.busy-retry-max", 1000),
     ("worker.connections.incoming", 1),
     ("worker.connections.outgoing", 1),
-    ("worker.find-missing", MILLISECOND_NS),
+    ("worker.memory.monitor-interval", MILLISECOND_NS),
 ];
 
 /// The environment variable of a setting: `RDASK_SCHEDULER__WORKER_SATURATION` for example.
@@ -361,6 +402,9 @@ impl Config {
 }
 
 fn find(name: &str) -> Result<&'static Setting, ConfigError> {
+    if let Some((name, why)) = REFUSED.iter().find(|(refused, _)| *refused == name) {
+        return Err(ConfigError::Refused { name, why });
+    }
     NAMES.iter().find(|setting| setting.name == name).ok_or_else(|| ConfigError::UnknownName {
         name: name.to_owned(),
         nearest: nearest(name, NAMES.iter().map(|setting| setting.name)),
@@ -499,6 +543,18 @@ mod tests {
             ("scheduler.default-task-durations", "load"),
         ] {
             assert!(config.set(name, value).is_err(), "{name}={value}");
+        }
+        assert_eq!(config, Config::default());
+    }
+
+    #[test]
+    fn what_has_no_code_here_is_refused_with_the_reason() {
+        let mut config = Config::default();
+        for (name, why) in REFUSED {
+            assert!(!NAMES.iter().any(|setting| setting.name == *name), "{name}");
+            let error = config.set(name, "1").unwrap_err();
+            assert_eq!(error.to_string(), format!("setting '{name}' is not there: {why}"));
+            assert_eq!(error.help().as_deref(), Some("leave it out"));
         }
         assert_eq!(config, Config::default());
     }

@@ -13,6 +13,7 @@ mod build;
 mod check;
 mod command;
 mod error;
+mod extend;
 mod intern;
 mod order;
 mod spec;

@@ -145,7 +145,15 @@ impl Assembly {
             order: None,
             meta: String::new(),
         });
-        Ok(GraphSubmission { client, graph, order: self.order, wanted, run_once })
+        Ok(GraphSubmission {
+            client,
+            graph,
+            order: self.order,
+            wanted,
+            run_once,
+            references: Vec::new(),
+            fifo_timeout_ns: 0,
+        })
     }
 }
 

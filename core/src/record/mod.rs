@@ -114,6 +114,8 @@ pub(crate) mod elsewhere {
             order: Vec::new(),
             wanted: Vec::new(),
             run_once: Vec::new(),
+            references: Vec::new(),
+            fifo_timeout_ns: 0,
         }))
     }
 }

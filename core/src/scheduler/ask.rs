@@ -163,8 +163,8 @@ impl Asks {
         &mut self,
         attributes: impl Iterator<Item = &'a Attributes>,
     ) -> Vec<u32> {
-        let mut numbers: FxHashMap<Terms, u32> = FxHashMap::default();
-        numbers.insert(Terms::new(None), PLAIN);
+        let known = self.asks.iter().zip(0..).map(|(ask, number)| (ask.terms.clone(), number));
+        let mut numbers: FxHashMap<Terms, u32> = known.collect();
         let mut reaches = FxHashMap::default();
         attributes
             .map(|attributes| {
@@ -195,6 +195,11 @@ impl Asks {
         }
         let Ask { terms, reach } = &self.asks[ask as usize];
         self.reaches[*reach as usize].valid(terms, workers)
+    }
+
+    /// Lists that are current name workers that are there.
+    pub(super) fn check(&self, workers: &Workers) -> Result<(), String> {
+        self.reaches.iter().try_for_each(|reach| reach.check(workers))
     }
 
     /// A worker that runs may take what asks for this.

@@ -13,8 +13,6 @@ const MOST: usize = 31;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Clients {
     bits: Vec<Option<ClientId>>,
-    /// Who hears of the failures of fire-and-forget tasks: the client that submitted the graph.
-    submitter: Option<ClientId>,
 }
 
 impl Clients {
@@ -50,15 +48,14 @@ impl Clients {
         }
     }
 
-    /// The graph is this client's.
-    pub(super) fn set_submitter(&mut self, client: ClientId) {
-        self.submitter = Some(client);
-    }
-
     /// The clients that hear of a failure: those of a set of bits, and for the pseudo-client, which
-    /// cannot be told, the one that submitted the graph.
-    pub(super) fn told_of_failure(&self, bits: u32) -> impl Iterator<Item = ClientId> {
-        let submitter = self.submitter.and_then(|client| self.bit(client)).unwrap_or(0);
+    /// cannot be told, the one that submitted the task.
+    pub(super) fn told_of_failure(
+        &self,
+        bits: u32,
+        submitter: Option<ClientId>,
+    ) -> impl Iterator<Item = ClientId> {
+        let submitter = submitter.and_then(|client| self.bit(client)).unwrap_or(0);
         self.of(if bits & FIRE_AND_FORGET == 0 { bits } else { bits | submitter })
     }
 
@@ -96,12 +93,13 @@ mod tests {
     fn the_submitter_hears_once_of_a_failure_that_nobody_waits_for() {
         let mut clients = Clients::default();
         let bit = clients.add(ClientId(7)).unwrap();
-        let told = |clients: &Clients, bits| clients.told_of_failure(bits).collect::<Vec<_>>();
-        assert_eq!(told(&clients, super::FIRE_AND_FORGET), []);
-        clients.set_submitter(ClientId(7));
-        assert_eq!(told(&clients, super::FIRE_AND_FORGET), [ClientId(7)]);
-        assert_eq!(told(&clients, super::FIRE_AND_FORGET | bit), [ClientId(7)]);
-        assert_eq!(told(&clients, bit), [ClientId(7)]);
-        assert_eq!(told(&clients, 0), []);
+        let told = |bits, submitter| clients.told_of_failure(bits, submitter).collect::<Vec<_>>();
+        assert_eq!(told(super::FIRE_AND_FORGET, None), []);
+        let submitter = Some(ClientId(7));
+        assert_eq!(told(super::FIRE_AND_FORGET, submitter), [ClientId(7)]);
+        assert_eq!(told(super::FIRE_AND_FORGET | bit, submitter), [ClientId(7)]);
+        assert_eq!(told(bit, submitter), [ClientId(7)]);
+        assert_eq!(told(0, submitter), []);
+        assert_eq!(told(super::FIRE_AND_FORGET, Some(ClientId(8))), [], "that one is gone");
     }
 }

@@ -10,6 +10,7 @@ use super::task::{Flags, NONE};
 use super::task_events::{End, Output};
 use super::{SchedulerState, TaskState, client};
 use crate::ids::{RunId, TaskId};
+use crate::messages::TypeCode;
 
 impl SchedulerState {
     /// The task is needed: it waits for inputs that are not in memory.
@@ -150,7 +151,10 @@ impl SchedulerState {
         self.leave_processing(task);
         let record = &mut self.tasks[task.index()];
         record.nbytes = result.nbytes;
-        record.type_code = result.type_code;
+        // One that came to its worker in a transfer has the type of the run that made it.
+        if result.type_code != TypeCode::default() {
+            record.type_code = result.type_code;
+        }
         if !record.flags.has(Flags::REACHED) {
             record.flags.set(Flags::REACHED);
             record.flags.set(Flags::STARTED);

@@ -12,7 +12,8 @@ use std::sync::Arc;
 pub struct GraphSubmission {
     /// Who asks.
     pub client: ClientId,
-    /// The checked graph. Its task numbers are the scheduler's (one graph a job).
+    /// The checked graph. The task numbers of the first one are the scheduler's. Of a later one,
+    /// what is new gets the next numbers: see `SchedulerState::task_named`.
     pub graph: Arc<Graph>,
     /// Position of each task in the static order.
     pub order: Vec<u32>,
@@ -20,6 +21,11 @@ pub struct GraphSubmission {
     pub wanted: Vec<TaskId>,
     /// Tasks that must run once, results unwanted (Dask's fire-and-forget).
     pub run_once: Vec<TaskId>,
+    /// Tasks that stand for keys which the scheduler has: what they run and read here does not
+    /// count. A graph that needs one which the scheduler does not have is refused.
+    pub references: Vec<TaskId>,
+    /// A graph that comes within this time of the last new generation shares it.
+    pub fifo_timeout_ns: u64,
 }
 
 /// Workers that shall retire.
@@ -247,6 +253,13 @@ pub enum SchedulerEvent {
     AllWorkersArrived,
     /// A timer that `SetTimer` asked for.
     Timeout,
+    /// set_resources: a worker's abstract resources changed.
+    SetResources {
+        /// Which.
+        worker: WorkerId,
+        /// Totals by name, in millionths; others stay.
+        resources: Vec<(String, u64)>,
+    },
 }
 
 impl SchedulerEvent {
@@ -279,6 +292,7 @@ impl SchedulerEvent {
             Self::Rebalance { .. } => "rebalance",
             Self::AllWorkersArrived => "all-workers-arrived",
             Self::Timeout => "timeout",
+            Self::SetResources { .. } => "set-resources",
         }
     }
 }

@@ -6,12 +6,12 @@
 
 use super::task::{Edges, NONE, Task, TaskState};
 use crate::graph::Graph;
-use crate::ids::TaskId;
+use crate::ids::{TaskId, WorkerId};
 use crate::key;
 use rustc_hash::FxHashMap;
 
-/// A root-ish group reads fewer groups than this, and fewer tasks of them together.
-const FEW: usize = 5;
+/// More groups than this are never few, whatever the setting.
+const MOST_GROUPS: usize = 63;
 /// Results up to this size do not strain memory when more tasks are sent ahead.
 const SMALL_RESULT_BYTES: u64 = 64 << 10;
 /// Slots for each thread that the measured round trip may add.
@@ -93,9 +93,11 @@ impl Prefix {
 #[derive(Clone, Debug)]
 pub(super) struct Group {
     pub(super) prefix: u32,
+    /// The first of its tasks, whose key names it.
+    first: TaskId,
     /// Its tasks, also those that are forgotten by now.
     pub(super) tasks: u32,
-    /// It reads fewer than five groups, with fewer than five tasks together.
+    /// It reads few groups, with few tasks together.
     pub(super) few_inputs: bool,
     /// Worker that gets the next of its tasks while queuing is off, or `NONE`.
     pub(super) last_worker: u32,
@@ -129,32 +131,43 @@ impl Families {
         }
     }
 
-    /// Gives every needed task its group. `known` are durations by prefix.
-    pub(super) fn build(graph: &Graph, tasks: &mut [Task], known: &[(String, u64)]) -> Self {
-        let mut families = Self::default();
+    /// Gives every needed task from number `first` on its group. `known` are durations by prefix.
+    pub(super) fn extend(
+        &mut self,
+        graph: &Graph,
+        tasks: &mut [Task],
+        first: usize,
+        known: &[(String, u64)],
+    ) {
         let (mut prefixes, mut groups) = (FxHashMap::default(), FxHashMap::default());
-        let mut last = ("", 0);
-        for (index, task) in tasks.iter_mut().enumerate() {
+        for (group, number) in self.groups.iter().zip(0..) {
+            let key = graph.key(group.first);
+            groups.insert(key::group(key), number);
+            prefixes.insert(key::prefix(key), group.prefix);
+        }
+        let mut last = None;
+        for (index, task) in tasks.iter_mut().enumerate().skip(first) {
             if task.state == TaskState::Forgotten {
                 continue;
             }
-            let key = graph.key(TaskId::from_index(index));
-            let name = key::group(key);
+            let id = TaskId::from_index(index);
+            let name = key::group(graph.key(id));
             // Neighbours mostly belong together.
-            if name != last.0 || families.groups.is_empty() {
-                last = (name, families.intern(key, name, (&mut prefixes, &mut groups), known));
-            }
-            task.group = last.1;
-            families.groups[last.1 as usize].tasks += 1;
-            let prefix = families.groups[last.1 as usize].prefix;
-            families.prefixes[prefix as usize].states[task.state as usize] += 1;
+            let group = match last {
+                Some((same, group)) if same == name => group,
+                _ => self.intern((id, graph.key(id)), name, (&mut prefixes, &mut groups), known),
+            };
+            last = Some((name, group));
+            task.group = group;
+            self.groups[group as usize].tasks += 1;
+            let prefix = self.groups[group as usize].prefix;
+            self.prefixes[prefix as usize].states[task.state as usize] += 1;
         }
-        families
     }
 
     fn intern<'a>(
         &mut self,
-        key: &'a str,
+        (first, key): (TaskId, &'a str),
         name: &'a str,
         (prefixes, groups): (&mut FxHashMap<&'a str, u32>, &mut FxHashMap<&'a str, u32>),
         known: &[(String, u64)],
@@ -179,6 +192,7 @@ impl Families {
         });
         self.groups.push(Group {
             prefix,
+            first,
             tasks: 0,
             few_inputs: true,
             last_worker: NONE,
@@ -189,16 +203,33 @@ impl Families {
         group
     }
 
-    /// Finds out which groups read few tasks of few groups.
-    pub(super) fn link(&mut self, tasks: &[Task], dependencies: &Edges) {
-        let mut read: Vec<[u32; FEW - 1]> = vec![[NONE; FEW - 1]; self.groups.len()];
+    /// A worker is gone: no group has a share left for it.
+    pub(super) fn forget_worker(&mut self, worker: WorkerId) {
+        for group in self.groups.iter_mut().filter(|group| group.last_worker == worker.0) {
+            group.last_worker = NONE;
+        }
+    }
+
+    /// Finds out which groups read fewer than `few_groups` groups, with fewer than `few_tasks` tasks
+    /// together.
+    pub(super) fn link(
+        &mut self,
+        tasks: &[Task],
+        dependencies: &Edges,
+        (few_groups, few_tasks): (u32, u32),
+    ) {
+        for group in &mut self.groups {
+            group.few_inputs = true;
+        }
+        let width = (few_groups as usize).saturating_sub(1).min(MOST_GROUPS);
+        let mut read: Vec<u32> = vec![NONE; width * self.groups.len()];
         for (index, task) in tasks.iter().enumerate() {
             if task.state == TaskState::Forgotten || !self.groups[task.group as usize].few_inputs {
                 continue;
             }
             for input in dependencies.row(TaskId::from_index(index)) {
                 let input_group = tasks[input.index()].group;
-                let known = &mut read[task.group as usize];
+                let known = &mut read[task.group as usize * width..][..width];
                 if known.contains(&input_group) {
                     continue;
                 }
@@ -208,11 +239,10 @@ impl Families {
                 }
             }
         }
-        for (group, read) in read.iter().enumerate() {
-            let inputs = read.iter().filter(|input| **input != NONE);
-            let together: usize =
-                inputs.map(|input| self.groups[*input as usize].tasks as usize).sum();
-            self.groups[group].few_inputs &= together < FEW;
+        for group in 0..self.groups.len() {
+            let inputs = read[group * width..][..width].iter().filter(|input| **input != NONE);
+            let tasks = inputs.map(|input| u64::from(self.groups[*input as usize].tasks));
+            self.groups[group].few_inputs &= tasks.sum::<u64>() < u64::from(few_tasks);
         }
     }
 }

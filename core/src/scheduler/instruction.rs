@@ -203,6 +203,14 @@ pub enum SchedulerInstruction {
         /// Why.
         reason: String,
     },
+    /// Nothing of a submission was taken: every key that it wanted is cancelled. What the client
+    /// wanted before stays.
+    GraphRefused {
+        /// To whom.
+        client: ClientId,
+        /// Why.
+        reason: String,
+    },
     /// Nothing is waiting, queued, unrunnable, processing, and no result is wanted but not there.
     Idle,
     /// Send `Timeout` at this moment (one timer; a new one replaces it).

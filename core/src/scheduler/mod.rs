@@ -37,6 +37,7 @@ mod queue;
 mod reach;
 mod replicas;
 mod report;
+mod resources;
 mod retire;
 mod stealing;
 mod submit;
@@ -46,6 +47,7 @@ mod together;
 mod transitions;
 mod trials;
 mod unrunnable;
+mod update_graph;
 mod validate;
 mod worker;
 mod worker_events;
@@ -80,6 +82,7 @@ use stealing::{Answer, Stealing};
 use task::{Edges, Overflow, Task};
 use trials::TrialsByTask;
 use unrunnable::Unrunnable;
+use update_graph::Submissions;
 use worker::Workers;
 
 /// The scheduler: every task, worker and wish of the job.
@@ -91,15 +94,17 @@ pub struct SchedulerState {
     seed: u64,
     now: Time,
     stimulus: Stimulus,
+    /// All graphs, one behind the other.
     graph: Option<Arc<Graph>>,
+    submissions: Submissions,
     tasks: Vec<Task>,
     /// Distinct inputs of each task, in the order of their first use.
     dependencies: Edges,
     dependents: Edges,
     /// Tasks by rank.
     ranked: Vec<TaskId>,
-    /// The user's priority, negated, and the position in the static order of each task. Empty when
-    /// no task has a priority: then ranks are positions.
+    /// The user's priority, negated, and the position in the static order of its graph of each task.
+    /// Empty when no task has a priority and there is one graph: then ranks are positions.
     priorities: Vec<(i32, u32)>,
     overflow: Overflow,
     families: Families,
@@ -133,6 +138,8 @@ pub struct SchedulerState {
     stopped: Option<Time>,
     /// Paused workers, by when they will be started again.
     paused: BTreeSet<(Time, WorkerId)>,
+    /// Names of workers that were started again for their pause while so many tasks had finished.
+    pause_restarts: (u64, BTreeSet<String>),
     /// Until then a paused worker may run again: the no-workers time-out begins after it.
     pause_grace: Time,
     /// The timer that the driver holds.
@@ -166,6 +173,7 @@ impl SchedulerState {
             now: Time::default(),
             stimulus: Stimulus::default(),
             graph: None,
+            submissions: Submissions::default(),
             tasks: Vec::new(),
             dependencies: Edges::default(),
             dependents: Edges::default(),
@@ -194,6 +202,7 @@ impl SchedulerState {
             arrived: None,
             stopped: Some(Time::default()),
             paused: BTreeSet::new(),
+            pause_restarts: (0, BTreeSet::new()),
             pause_grace: Time::default(),
             timer: None,
             idle_said: true,
@@ -290,6 +299,7 @@ impl SchedulerState {
             E::Rebalance { tasks, workers } => self.on_rebalance(tasks, workers),
             E::AllWorkersArrived => self.arrived = self.arrived.or(Some(self.now)),
             E::Timeout => self.on_timeout(out),
+            E::SetResources { worker, resources } => self.on_set_resources(worker, &resources),
         }
     }
 

@@ -82,7 +82,8 @@ impl SchedulerState {
     pub(super) fn is_rootish(&mut self, task: TaskId) -> bool {
         let record = &self.tasks[task.index()];
         let Group { tasks, few_inputs, .. } = self.families.groups[record.group as usize];
-        if !few_inputs || u64::from(tasks) <= 2 * self.workers.nthreads {
+        let per_thread = u64::from(self.config.rootish_tasks_per_thread);
+        if !few_inputs || u64::from(tasks) <= per_thread.saturating_mul(self.workers.nthreads) {
             return false;
         }
         record.ask == PLAIN

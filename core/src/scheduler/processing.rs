@@ -72,7 +72,7 @@ impl SchedulerState {
     fn priority_of(&self, task: TaskId) -> Priority {
         let rank = self.tasks[task.index()].rank;
         let &(user, order) = self.priorities.get(task.index()).unwrap_or(&(0, rank));
-        Priority { user, generation: 1, order }
+        Priority { user, generation: self.submissions.generation_of(task), order }
     }
 
     /// What went wrong with a task so far.

@@ -59,7 +59,8 @@ impl SchedulerState {
             }
         }
         self.leave_dependencies(task);
-        for client in self.clients.told_of_failure(wanted_by) {
+        let submitter = self.submissions.client_of(task);
+        for client in self.clients.told_of_failure(wanted_by, submitter) {
             out.instructions.push(SchedulerInstruction::TaskErred { client, task });
         }
     }

@@ -73,6 +73,20 @@ impl Reach {
         self.version = workers.version();
     }
 
+    /// Lists that are current name workers that are there.
+    pub(super) fn check(&self, workers: &Workers) -> Result<(), String> {
+        if self.version != workers.version() {
+            return Ok(());
+        }
+        let running = self.running.iter().chain(&self.large_enough);
+        let stopped = running.copied().find(|worker| !workers.emptiest.contains(*worker));
+        let gone = self.registered.iter().copied().find(|worker| !workers.contains(*worker));
+        match gone.or(stopped) {
+            Some(worker) => Err(format!("worker {} does not run and may be chosen", worker.0)),
+            None => Ok(()),
+        }
+    }
+
     /// Puts a worker in the lists where it belongs, and takes it out of the others.
     fn note(&mut self, id: WorkerId, terms: &Terms, workers: &Workers) {
         let worker = workers.get(id).map(|worker| worker.registration());

@@ -1,14 +1,13 @@
-//! A graph arrives: what nobody wants is left out, the rest becomes tasks.
+//! The first graph arrives: what nobody wants is left out, the rest becomes tasks.
 //!
-//! One graph a job. Its task numbers are the scheduler's, so that tables are made once, at their
-//! final size.
+//! Its task numbers are the scheduler's, so that tables are made once, at the size that they have
+//! to the end of a job with one graph. `update_graph.rs` takes the later ones.
 
-use super::family::Families;
 use super::instruction::{SchedulerInstruction, SchedulerOut, position};
 use super::places::MOST_TASKS;
 use super::queue::RankSet;
 use super::task::{Edges, Flags, NONE, Task};
-use super::{GraphSubmission, SchedulerState, Span, TaskState, client};
+use super::{GraphSubmission, SchedulerState, TaskState, client};
 use crate::graph::Graph;
 use crate::ids::TaskId;
 
@@ -20,11 +19,21 @@ impl SchedulerState {
             refuse(&submission, "there are too many clients", out);
             return;
         };
-        if let Err(reason) = self.check_submission(&submission) {
+        if let Err(reason) = check_submission(&submission) {
             refuse(&submission, &reason, out);
             return;
         }
-        self.clients.set_submitter(submission.client);
+        if let Some(known) = self.graph.clone() {
+            self.on_further_graph(known, &submission, bit, out);
+            return;
+        }
+        if let [first, ..] = submission.references[..] {
+            let reason = format!("it needs '{}', which is not known", submission.graph.key(first));
+            refuse(&submission, &reason, out);
+            return;
+        }
+        let came = (submission.client, self.now, submission.fifo_timeout_ns);
+        self.submissions.note(TaskId(0), came);
         let GraphSubmission { graph, order, wanted, run_once, .. } = submission;
         self.tasks = needed_tasks(&graph, wanted.iter().chain(&run_once));
         for task in &wanted {
@@ -35,12 +44,13 @@ impl SchedulerState {
             record.who_wants |= client::FIRE_AND_FORGET;
             record.flags.set(Flags::RUN_ONCE);
         }
-        self.link(&graph);
-        self.attribute(&graph);
+        self.link(&graph, 0);
+        self.attribute(&graph, 0);
         self.rank(&graph, &order);
         let known = &self.config.default_task_durations_ns;
-        self.families = Families::build(&graph, &mut self.tasks, known);
-        self.families.link(&self.tasks, &self.dependencies);
+        self.families.extend(&graph, &mut self.tasks, 0, known);
+        let few = (self.config.rootish_groups, self.config.rootish_group_tasks);
+        self.families.link(&self.tasks, &self.dependencies, few);
         self.queued = RankSet::new(self.tasks.len());
         self.graph = Some(graph);
         self.counts = [0; 8];
@@ -57,38 +67,18 @@ impl SchedulerState {
         }
     }
 
-    fn check_submission(&self, submission: &GraphSubmission) -> Result<(), String> {
-        let graph = &submission.graph;
-        if self.graph.is_some() {
-            return Err("the job has its graph already".to_owned());
-        }
-        let edges = u32::try_from(graph.inputs.values.len());
-        if edges.is_err() || graph.len() > MOST_TASKS {
-            return Err("the graph has more than 2^31 tasks or 2^32 - 1 edges".to_owned());
-        }
-        let wanted = submission.wanted.iter().chain(&submission.run_once);
-        if let Some(task) = wanted.into_iter().find(|task| task.index() >= graph.len()) {
-            return Err(format!("task {} is not in the graph", task.0));
-        }
-        let mut seen = vec![false; graph.len()];
-        let in_order = |place: &u32| {
-            let slot = seen.get_mut(*place as usize);
-            slot.is_some_and(|seen| !std::mem::replace(seen, true))
-        };
-        if submission.order.len() != graph.len() || !submission.order.iter().all(in_order) {
-            return Err("the static order is not a permutation of the tasks".to_owned());
-        }
-        Ok(())
-    }
-
-    /// Rows of distinct inputs, and of dependents, of the tasks that are needed.
-    fn link(&mut self, graph: &Graph) {
+    /// Rows of distinct inputs, and of dependents, of the needed tasks from number `first` on.
+    pub(super) fn link(&mut self, graph: &Graph, first: usize) {
         let count = graph.len();
-        let mut inputs = Edges { offsets: Vec::with_capacity(count + 1), values: Vec::new() };
-        inputs.values.reserve_exact(graph.inputs.values.len());
-        inputs.offsets.push(0);
+        let mut inputs = std::mem::take(&mut self.dependencies);
+        let before = graph.inputs.offsets.get(first).map_or(0, |before| *before as usize);
+        inputs.values.reserve_exact(graph.inputs.values.len() - before);
+        inputs.offsets.reserve_exact(count + 1 - inputs.offsets.len());
+        if inputs.offsets.is_empty() {
+            inputs.offsets.push(0);
+        }
         let mut seen_by = vec![NONE; count];
-        for index in 0..count {
+        for index in first..count {
             let task = TaskId::from_index(index);
             if self.tasks[index].state != TaskState::Forgotten {
                 for input in graph.inputs.row(task) {
@@ -106,10 +96,12 @@ impl SchedulerState {
         self.dependencies = inputs;
     }
 
-    /// What users attached to tasks.
-    fn attribute(&mut self, graph: &Graph) {
-        let asks = self.asks.intern(graph.attributes.iter().map(|(_, attributes)| attributes));
-        for ((task, _), ask) in graph.attributes.iter().zip(asks) {
+    /// What users attached to tasks from number `first` on.
+    pub(super) fn attribute(&mut self, graph: &Graph, first: usize) {
+        let from = graph.attributes.partition_point(|(task, _)| task.index() < first);
+        let new = &graph.attributes[from..];
+        let asks = self.asks.intern(new.iter().map(|(_, attributes)| attributes));
+        for ((task, _), ask) in new.iter().zip(asks) {
             self.tasks[task.index()].ask = ask;
         }
     }
@@ -120,7 +112,6 @@ impl SchedulerState {
         for (index, place) in order.iter().enumerate() {
             self.ranked[*place as usize] = TaskId::from_index(index);
         }
-        let user = |priority: Option<i32>| priority.unwrap_or(0).saturating_neg();
         let attributes = graph.attributes.iter();
         if attributes.clone().any(|(_, attributes)| user(attributes.priority) != 0) {
             self.priorities = order.iter().map(|place| (0, *place)).collect();
@@ -134,6 +125,34 @@ impl SchedulerState {
             self.tasks[task.index()].rank = position(rank);
         }
     }
+}
+
+/// The user's priority as it is compared: smaller runs earlier.
+pub(super) fn user(priority: Option<i32>) -> i32 {
+    priority.unwrap_or(0).saturating_neg()
+}
+
+/// What must hold of a submission whatever the scheduler knows.
+fn check_submission(submission: &GraphSubmission) -> Result<(), String> {
+    let graph = &submission.graph;
+    let edges = u32::try_from(graph.inputs.values.len());
+    if edges.is_err() || graph.len() > MOST_TASKS {
+        return Err("the graph has more than 2^31 tasks or 2^32 - 1 edges".to_owned());
+    }
+    let GraphSubmission { wanted, run_once, references, .. } = submission;
+    let mut named = wanted.iter().chain(run_once).chain(references);
+    if let Some(task) = named.find(|task| task.index() >= graph.len()) {
+        return Err(format!("task {} is not in the graph", task.0));
+    }
+    let mut seen = vec![false; graph.len()];
+    let in_order = |place: &u32| {
+        let slot = seen.get_mut(*place as usize);
+        slot.is_some_and(|seen| !std::mem::replace(seen, true))
+    };
+    if submission.order.len() != graph.len() || !submission.order.iter().all(in_order) {
+        return Err("the static order is not a permutation of the tasks".to_owned());
+    }
+    Ok(())
 }
 
 /// A record for each task of the graph: released when a wanted task needs it, else forgotten.
@@ -189,11 +208,8 @@ fn transpose(edges: &Edges, count: usize) -> Edges {
     Edges { offsets, values }
 }
 
-/// The graph is not taken: everything that was wanted of it is cancelled.
-fn refuse(submission: &GraphSubmission, reason: &str, out: &mut SchedulerOut) {
-    let start = position(out.tasks.len());
-    out.tasks.extend(&submission.wanted);
-    let tasks = Span { start, end: position(out.tasks.len()) };
+/// Nothing of the graph is taken.
+pub(super) fn refuse(submission: &GraphSubmission, reason: &str, out: &mut SchedulerOut) {
     let (client, reason) = (submission.client, reason.to_owned());
-    out.instructions.push(SchedulerInstruction::CancelledKeys { client, tasks, reason });
+    out.instructions.push(SchedulerInstruction::GraphRefused { client, reason });
 }

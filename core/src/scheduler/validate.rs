@@ -7,7 +7,7 @@ use super::task::{Flags, NONE, Task};
 use super::worker::Worker;
 use super::{SchedulerState, TaskState, client};
 use crate::ids::{RunId, TaskId, WorkerId};
-use crate::messages::WorkerStatus;
+use crate::messages::{TypeCode, WorkerStatus};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 type Check = Result<(), String>;
@@ -131,6 +131,7 @@ impl SchedulerState {
             }
             TaskState::Memory => {
                 ensure(record.is_needed(), "in memory, but nobody needs it")?;
+                ensure(record.type_code != TypeCode::default(), "in memory without a type")?;
                 ensure(!fire_and_forget, "in memory, but still to be run once")
             }
             TaskState::Erred => {
@@ -180,6 +181,9 @@ impl SchedulerState {
         }
         for (group, counted) in self.families.groups.iter().zip(groups) {
             ensure(group.tasks > 0 && counted <= group.tasks, "a group is miscounted")?;
+            let last = WorkerId(group.last_worker);
+            let there = group.last_worker == NONE || self.workers.contains(last);
+            ensure(there, "a group has a share for a worker that is gone")?;
         }
         ensure(self.queued.len() == counts[TaskState::Queued as usize] as usize, "queue")?;
         ensure(
@@ -252,6 +256,8 @@ impl SchedulerState {
         ensure(addresses == known, "addresses are left of workers that are gone")?;
         let threads: u64 = self.workers.iter().map(|(_, w)| u64::from(w.nthreads)).sum();
         ensure(threads == self.workers.nthreads, "threads are miscounted")?;
+        self.workers.check_limits()?;
+        self.asks.check(&self.workers)?;
         let compute: u64 = self.workers.iter().map(|(_, worker)| worker.compute_ns).sum();
         ensure(compute == self.total_compute_ns, "occupancy of all workers is off")?;
         let wasted = self.queued.first().is_some_and(|rank| {

@@ -172,7 +172,8 @@ impl Machines {
 pub(super) struct Workers {
     table: Vec<Option<Worker>>,
     len: usize,
-    /// Workers that came, went, began or ceased to run, of late and in order.
+    /// Workers that came, went, began or ceased to run, or have other resources, of late and in
+    /// order.
     changed: Vec<WorkerId>,
     /// How many such changes there were before these.
     changes_before: u64,
@@ -257,7 +258,8 @@ impl Workers {
         self.changed.get(from..)
     }
 
-    fn note_change(&mut self, worker: WorkerId) {
+    /// A worker came, went, began or ceased to run, or has other resources.
+    pub(super) fn note_change(&mut self, worker: WorkerId) {
         if self.changed.len() >= self.len.max(CHANGES) {
             self.changes_before += self.changed.len() as u64;
             self.changed.clear();
@@ -342,6 +344,25 @@ impl Workers {
             self.running_nthreads -= nthreads;
             self.note_change(id);
         }
+    }
+
+    /// The limits and the running threads that are kept are those of the workers that are there.
+    pub(super) fn check_limits(&self) -> Result<(), String> {
+        let (mut limits, mut threads) = (BTreeMap::new(), BTreeMap::new());
+        for (_, worker) in self.iter() {
+            *threads.entry(worker.registration().nthreads).or_insert(0_u32) += 1;
+            let limit = worker.registration().memory_limit_bytes;
+            if limit > 0 {
+                *limits.entry(limit).or_insert(0_u32) += 1;
+            }
+        }
+        let running = self.iter().filter(|(id, _)| self.emptiest.contains(*id));
+        let running: u64 = running.map(|(_, worker)| u64::from(worker.nthreads)).sum();
+        let agree = limits == self.memory_limits && threads == self.threads;
+        if agree && running == self.running_nthreads {
+            return Ok(());
+        }
+        Err("memory limits or threads are miscounted".to_owned())
     }
 
     /// Number of the machine that a worker is or was on.

@@ -7,7 +7,7 @@ use super::worker::Worker;
 use super::{SchedulerState, TaskState};
 use crate::config::{MILLISECOND_NS, SECOND_NS};
 use crate::ids::{RunId, TaskId, WorkerId};
-use crate::messages::{WorkerRegistration, WorkerStatus};
+use crate::messages::{TaskError, WorkerRegistration, WorkerStatus};
 use crate::paths::PathSpeeds;
 use crate::time::Time;
 use std::collections::BTreeSet;
@@ -57,7 +57,10 @@ impl SchedulerState {
         }
         let record = Worker::new(registration, self.config.worker_saturation, self.now);
         self.workers.insert(worker, record);
-        let heartbeat_ns = heartbeat_ns(self.workers.len());
+        let heartbeat_ns = match self.config.heartbeat_ns {
+            0 => heartbeat_ns(self.workers.len()),
+            given => given,
+        };
         out.instructions.push(SchedulerInstruction::AcceptWorker { worker, heartbeat_ns });
         self.try_unrunnable(worker);
     }
@@ -131,6 +134,8 @@ impl SchedulerState {
         let Some(record) = self.workers.remove(worker) else { return };
         self.forget_load(worker);
         self.amm.forget_worker(worker);
+        self.stealing.in_flight.forget_thief(worker);
+        self.families.forget_worker(worker);
         self.note_pause(worker, WorkerStatus::Running);
         self.total_compute_ns = self.total_compute_ns.saturating_sub(record.compute_ns);
         let rank = |state: &Self, task: TaskId| std::cmp::Reverse(state.tasks[task.index()].rank);
@@ -262,8 +267,7 @@ impl SchedulerState {
             let terms = self.asks.terms(self.tasks[task.index()].ask);
             let seconds = limit / SECOND_NS;
             let error = if self.workers.emptiest.len() == 0 {
-                let message = format!("no worker ran for {seconds} s (no-workers-timeout)");
-                error("NoWorkerError", message)
+                self.nobody_runs(seconds)
             } else {
                 let asks = terms.describe();
                 let message = format!(
@@ -275,6 +279,21 @@ impl SchedulerState {
             self.blame_itself(*task, None, error);
         }
         self.recommend_best_last(&mut late, TaskState::Erred);
+    }
+
+    /// The error of tasks that nobody runs.
+    fn nobody_runs(&self, seconds: u64) -> TaskError {
+        let mut message = format!("no worker ran for {seconds} s (no-workers-timeout)");
+        let (paused, all) = (self.paused_count(), self.workers.len());
+        if paused > 0 {
+            let percent = self.config.memory_pause * 100.0;
+            message.push_str(&format!(
+                "; {paused} of {all} are paused, their memory is over {percent:.0} % of its limit \
+                 (worker.memory.pause): give each worker more with --memory-limit, or make results \
+                 smaller"
+            ));
+        }
+        error("NoWorkerError", message)
     }
 
     /// From when on tasks may be given up, and after how long; none while workers may still come.

@@ -73,7 +73,11 @@ impl Simulation {
     }
 
     /// The first task in some state from a task on, around the end.
-    fn next_in(&self, task: TaskId, is_meant: impl Fn(TaskState) -> bool) -> Option<TaskId> {
+    pub(super) fn next_in(
+        &self,
+        task: TaskId,
+        is_meant: impl Fn(TaskState) -> bool,
+    ) -> Option<TaskId> {
         let count = self.workload.graph.len();
         let around = (0..count).map(|step| TaskId::from_index((task.index() + step) % count));
         around.into_iter().find(|task| is_meant(self.scheduler.state_of(*task)))

@@ -22,6 +22,9 @@ impl Simulation {
         let mut out = std::mem::take(&mut self.out);
         out.clear();
         self.scheduler.handle(self.now, event, &mut out);
+        if let Some(further) = self.further.take() {
+            self.adopt(&further, &out);
+        }
         if self.config.validate {
             self.cover_scheduler();
         }
@@ -75,6 +78,7 @@ impl Simulation {
             | I::AcceptWorker { .. }
             | I::RefuseWorker { .. }
             | I::CloseWorker { .. }
+            | I::GraphRefused { .. }
             | I::Warn(_) => {}
         }
     }

@@ -29,6 +29,7 @@ mod process;
 mod recorded;
 mod scenario;
 mod shapes;
+mod submissions;
 mod trace;
 mod transfers;
 mod workload;
@@ -61,6 +62,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeSet;
+use submissions::Further;
 
 /// The client that submits the graph.
 const JOB: ClientId = ClientId(0);
@@ -128,6 +130,8 @@ pub struct Simulation {
     heals: Time,
     healed: bool,
     faultless: bool,
+    /// A graph that the scheduler is taking.
+    further: Option<Further>,
     /// Properties are checked.
     checked: bool,
     /// Links that transfers share; none: each transfer has the network for itself.
@@ -190,6 +194,7 @@ impl Simulation {
             heals: plan.heals,
             healed: false,
             faultless,
+            further: None,
             checked: true,
             links: None,
             patience_ns: PATIENCE_NS,
@@ -276,6 +281,8 @@ impl Simulation {
             order: self.workload.order.clone(),
             wanted: self.workload.wanted.clone(),
             run_once: self.workload.run_once.clone(),
+            references: Vec::new(),
+            fifo_timeout_ns: 0,
         }
     }
 
@@ -398,10 +405,15 @@ impl Simulation {
             && !self.deaf.contains(&life.worker)
     }
 
-    /// Whether every machine has room for whatever comes.
+    /// Whether no machine has a limit that inputs could be too large for.
     fn is_roomy(&self) -> bool {
         let most = |machine: &Machine| machine.spec.memory_limit_bytes == 0;
         self.machines.iter().all(most)
+    }
+
+    /// Whether whatever comes to any machine finds room there, in memory or on a disk.
+    fn has_room(&self) -> bool {
+        self.machines.iter().all(|machine| machine.spec.room_bytes() == u64::MAX)
     }
 
     /// Whether some machine gives a task what it asks for.

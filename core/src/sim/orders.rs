@@ -1,13 +1,14 @@
-//! Orders to the scheduler at awkward moments: workers retire, results are copied and spread.
+//! Orders to the scheduler at awkward moments: workers retire, results are copied and spread, a
+//! client submits a further graph.
 //!
 //! An order is no fault: where nothing else breaks, every task still runs once, since a worker that
 //! leaves hands over what it holds.
 
 use super::Simulation;
 use crate::config::{Config, MILLISECOND_NS, MemoryMeasure, Policies};
-use crate::ids::{TaskId, WorkerId};
+use crate::ids::{ClientId, TaskId, WorkerId};
 use crate::rng::Rng;
-use crate::scheduler::{CloseTerms, Retirees, SchedulerEvent};
+use crate::scheduler::{CloseTerms, Retirees, SchedulerEvent, TaskState};
 use crate::time::Time;
 use crate::worker::State;
 
@@ -38,6 +39,13 @@ pub enum Order {
     },
     /// Memory shall be used evenly.
     Rebalance,
+    /// A client submits a graph of tasks that are there and new ones.
+    Submit {
+        /// Who.
+        client: ClientId,
+        /// What it draws the graph from.
+        seed: u64,
+    },
 }
 
 /// The orders of a seed over `span_ns`; none in a third of the seeds.
@@ -64,6 +72,14 @@ pub(super) fn draw(seed: u64, span_ns: u64, (slots, tasks): (usize, usize)) -> V
             _ => Order::Rebalance,
         };
         orders.push((at, order));
+    }
+    // Another stream of chance, so that the other orders of a seed stay.
+    let mut rng = Rng::new(seed ^ SALT.rotate_left(2));
+    let submissions = if rng.below(2) == 0 { 1 + rng.below(4) } else { 0 };
+    for _ in 0..submissions {
+        let at = Time(rng.below(span_ns + span_ns / 2));
+        let client = ClientId(rng.below(2) as u32);
+        orders.push((at, Order::Submit { client, seed: rng.next_u64() }));
     }
     orders.sort_by_key(|(at, _)| *at);
     orders
@@ -96,11 +112,18 @@ impl Simulation {
                 target: None,
             })),
             Order::Replicate { tasks, n, slots } => {
+                // What is not in memory has no copies: the next one that is.
+                let held = |state: TaskState| state == TaskState::Memory;
+                let tasks = tasks
+                    .into_iter()
+                    .map(|task| self.next_in(task, held).unwrap_or(task))
+                    .collect();
                 let workers: Option<Vec<WorkerId>> = slots
                     .map(|slots| slots.into_iter().filter_map(|slot| self.living(slot)).collect());
                 SchedulerEvent::Replicate { tasks, n, workers, branching_factor: 2 }
             }
             Order::Rebalance => SchedulerEvent::Rebalance { tasks: None, workers: None },
+            Order::Submit { client, seed } => return self.submit_further(client, seed),
         };
         self.schedule(event);
     }
@@ -109,9 +132,10 @@ impl Simulation {
     /// none.
     pub(super) fn orders_are_done(&self) -> bool {
         let fetches = |core: &crate::worker::WorkerState| core.is_fetching();
-        !self.scheduler.is_moving_data()
-            && !(self.is_roomy() && self.scheduler.lacks_copies())
-            && !self.lives().any(|life| life.state.as_ref().is_some_and(fetches))
+        let is_short = self.has_room() && self.scheduler.lacks_copies();
+        !(self.scheduler.is_moving_data()
+            || is_short
+            || self.lives().any(|life| life.state.as_ref().is_some_and(fetches)))
     }
 
     /// What of the orders is left, for a run that is stuck.

@@ -27,6 +27,10 @@ pub struct Trace {
     pub recomputed: u64,
     /// Workers that left on purpose.
     pub retired: u64,
+    /// Graphs that were taken besides the first.
+    pub further_graphs: u64,
+    /// Graphs that were refused.
+    pub refused_graphs: u64,
     /// Most bytes of results on all workers together.
     pub peak_bytes: u64,
     /// Bytes of results on all workers now.

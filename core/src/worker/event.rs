@@ -67,6 +67,11 @@ pub enum WorkerEvent {
         /// Tasks and sizes.
         data: Vec<(TaskId, u64)>,
     },
+    /// The worker's abstract resources changed.
+    SetResources {
+        /// Totals by name, in millionths; others stay.
+        resources: Vec<(String, u64)>,
+    },
     /// Memory is short: start nothing.
     Pause,
     /// Memory is there again.

@@ -422,7 +422,7 @@ impl WorkerState {
         if !self.missing.is_empty() {
             let tasks = self.missing.iter().map(|&slot| self.tasks[slot].task).collect();
             self.emit(WorkerInstruction::RequestRefreshWhoHas { tasks });
-            self.find_missing_at = Some(self.now.after_ns(self.config.find_missing_ns));
+            self.find_missing_at = Some(self.next_find_missing());
         }
     }
 }

@@ -143,6 +143,11 @@ pub enum WorkerInstruction {
         /// Its state when the request came.
         state: Option<StateAtWorker>,
     },
+    /// set_resources
+    SetResources {
+        /// Totals by name, in millionths; others stay.
+        resources: Vec<(String, u64)>,
+    },
     /// Send `Timeout` at this moment (one timer; a new one replaces it).
     SetTimer(Time),
 }

@@ -19,6 +19,7 @@ mod instruction;
 mod peers;
 mod ready;
 mod replicas;
+mod resources;
 mod status;
 mod steal;
 mod stimuli;
@@ -33,7 +34,7 @@ pub use event::WorkerEvent;
 pub use instruction::{WorkerInstruction, WorkerOut};
 pub use task::{Live, State};
 
-use crate::config::Config;
+use crate::config::{Config, SECOND_NS};
 use crate::ids::{RunId, TaskId, TransferId, WorkerId};
 use crate::rng::Rng;
 use crate::story::{Stimulus, Story, Transition};
@@ -45,9 +46,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use task::{PeerIndex, Rank, Requirement, Slot};
 use tasks::Tasks;
 
-/// Transitions that a worker's story keeps at most: the last thousand tasks or so, in a ring that
-/// stays in a core's cache.
-const STORY_LENGTH: usize = 10_000;
+/// Interval of find-missing where nobody says: the heartbeat's of up to ten workers.
+const FIND_MISSING_NS: u64 = SECOND_NS / 2;
 
 /// What a worker is and has.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -127,6 +127,8 @@ pub struct WorkerState {
     /// Bytes promised to runs.
     promised_bytes: u64,
     resources: Vec<Resource>,
+    /// There was more of some resource than there is now.
+    resources_fell: bool,
     /// Tasks in fetch, each once.
     fetch_count: usize,
     transfers: BTreeMap<TransferId, Transfer>,
@@ -149,13 +151,14 @@ impl WorkerState {
         let resources = options
             .resources
             .iter()
-            .map(|(name, total)| Resource { name: name.clone(), total: *total, available: *total })
+            .map(|(name, total)| Resource { name: name.clone(), total: *total, taken: 0 })
             .collect();
         Self {
             incoming_bytes_limit: gather::incoming_bytes_limit(&config, &options),
-            story: Story::new(config.log_length.min(STORY_LENGTH)),
+            story: Story::new(config.worker_log_length),
             rng: Rng::new(seed),
             resources,
+            resources_fell: false,
             config,
             options,
             now: Time::default(),
@@ -234,6 +237,15 @@ impl WorkerState {
         {
             panic!("{broken}");
         }
+    }
+
+    /// When to ask again for holders of what nobody has.
+    fn next_find_missing(&self) -> Time {
+        let interval_ns = match self.config.find_missing_ns {
+            0 => FIND_MISSING_NS,
+            given => given,
+        };
+        self.now.after_ns(interval_ns)
     }
 
     /// State of a task, if the worker knows it.
@@ -326,6 +338,12 @@ impl WorkerState {
     #[must_use]
     pub fn is_fetching(&self) -> bool {
         self.fetch_count > 0 || !self.transfers.is_empty() || !self.missing.is_empty()
+    }
+
+    /// Whether its memory is short.
+    #[must_use]
+    pub const fn is_paused(&self) -> bool {
+        self.paused
     }
 
     /// Whether it starts tasks and transfers (neither paused nor closing).

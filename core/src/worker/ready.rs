@@ -21,7 +21,14 @@ const OVERTAKES_PER_THREAD: u64 = 4;
 pub(super) struct Resource {
     pub(super) name: String,
     pub(super) total: u64,
-    pub(super) available: u64,
+    /// What runs took of it: more than the total when that fell meanwhile.
+    pub(super) taken: u64,
+}
+
+impl Resource {
+    const fn available(&self) -> u64 {
+        self.total.saturating_sub(self.taken)
+    }
 }
 
 /// Tasks with equal requirements, best first.
@@ -135,7 +142,7 @@ impl WorkerState {
     }
 
     fn has_resource(&self, &(at, amount): &(u32, u64)) -> bool {
-        self.resources[at as usize].available >= amount
+        self.resources[at as usize].available() >= amount
     }
 
     fn has_resources(&self, needs: &Requirement) -> bool {
@@ -202,7 +209,7 @@ impl WorkerState {
         self.used_threads += needs.threads;
         self.promised_bytes += needs.memory_bytes;
         for &(at, amount) in &needs.resources {
-            self.resources[at as usize].available -= amount;
+            self.resources[at as usize].taken += amount;
         }
     }
 
@@ -214,7 +221,7 @@ impl WorkerState {
         if let Some(needs) = needs {
             self.promised_bytes -= needs.memory_bytes;
             for &(at, amount) in &needs.resources {
-                self.resources[at as usize].available += amount;
+                self.resources[at as usize].taken -= amount;
             }
         }
     }

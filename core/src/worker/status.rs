@@ -76,7 +76,7 @@ impl WorkerState {
 }
 
 /// To be computed here, and not begun.
-const fn is_unstarted(state: State) -> bool {
+pub(super) const fn is_unstarted(state: State) -> bool {
     matches!(
         state,
         State::Waiting | State::Ready | State::Constrained | State::Resumed(Live::Flight)

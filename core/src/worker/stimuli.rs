@@ -33,6 +33,7 @@ impl WorkerState {
                 self.on_steal_request(task, stimulus_id);
             }
             WorkerEvent::UpdateData { data } => self.on_update_data(&data),
+            WorkerEvent::SetResources { resources } => self.on_set_resources(resources),
             WorkerEvent::Pause => self.on_pause(true),
             WorkerEvent::Unpause => self.on_pause(false),
             WorkerEvent::Unwritten { nbytes } => self.unwritten_bytes = nbytes,
@@ -82,6 +83,8 @@ impl WorkerState {
         let needs = match message.needs.as_deref().map(|needs| self.requirement(needs)).transpose()
         {
             Ok(needs) => needs.flatten(),
+            // It was sent before the scheduler knew.
+            Err(_) if self.resources_fell => return self.send_back(&message),
             Err(error) => return self.refuse(&message, error),
         };
         let (slot, _) = self.tasks.find_or_insert(message.task);
@@ -303,6 +306,7 @@ const fn kind(event: &WorkerEvent) -> &'static str {
         WorkerEvent::BadKeyAck { .. } => "bad-key-ack",
         WorkerEvent::StealRequest { .. } => "steal-request",
         WorkerEvent::UpdateData { .. } => "update-data",
+        WorkerEvent::SetResources { .. } => "set-resources",
         WorkerEvent::Pause => "pause",
         WorkerEvent::Unpause => "unpause",
         WorkerEvent::Unwritten { .. } => "unwritten",

@@ -182,7 +182,7 @@ impl WorkerState {
         self.tasks[slot].state = State::Missing;
         self.missing.insert(slot);
         if self.find_missing_at.is_none() {
-            self.find_missing_at = Some(self.now.after_ns(self.config.find_missing_ns));
+            self.find_missing_at = Some(self.next_find_missing());
         }
     }
 

@@ -63,6 +63,10 @@ impl WorkerState {
             State::Fetch => ensure!(!record.who_has.is_empty(), "no holder is known"),
             State::Missing => ensure!(record.who_has.is_empty(), "a holder is known"),
             State::Memory => ensure!(record.who_has.is_empty(), "holders are kept"),
+            State::Erred => {
+                ensure!(record.error.is_none(), "an error was not told");
+                ensure!(record.who_has.is_empty(), "failed, and holders are kept");
+            }
             State::Released => {
                 ensure!(!record.dependents.is_empty(), "kept for nobody");
                 ensure!(record.error.is_none(), "an error is kept");
@@ -70,7 +74,6 @@ impl WorkerState {
             State::Executing
             | State::LongRunning
             | State::Flight
-            | State::Erred
             | State::Cancelled(_)
             | State::Resumed(_) => {}
             State::Rescheduled | State::Forgotten => return Err("not a state of a record".into()),
@@ -249,11 +252,7 @@ impl WorkerState {
         ensure!(self.used_threads == threads, "used slots are wrong");
         ensure!(self.promised_bytes == promised, "promised bytes are wrong");
         for (resource, taken) in self.resources.iter().zip(taken) {
-            ensure!(
-                resource.available + taken == resource.total,
-                "resource {:?} does not add up",
-                resource.name
-            );
+            ensure!(resource.taken == taken, "resource {:?} does not add up", resource.name);
         }
         Ok(())
     }

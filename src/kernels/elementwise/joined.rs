@@ -229,7 +229,8 @@ impl Compiler {
 
     /// An instruction on the uppermost accumulator.
     fn emit(&mut self, action: Action, source: Source) {
-        let place = self.held.len().saturating_sub(1);
+        // There are a few at most.
+        let place = self.held.len().saturating_sub(1) as u8;
         self.joined.code.push(Instruction { place, action, source });
     }
 

@@ -6,8 +6,9 @@
 //!
 //! A block is cut into tiles of a few vectors, and each instruction works on one tile: on an
 //! accumulator and the one above, a tile of an operand or a tile set aside. Between instructions
-//! nothing is stored, so the cost of an operation is its arithmetic and one load at most. The code
-//! is the same for all levels and all levels round each operation by itself.
+//! nothing is stored, so the cost of an operation is its arithmetic, one load at most and one jump,
+//! for which `steps` folds all that an instruction says into one number. The code is the same for
+//! all levels and all levels round each operation by itself.
 
 use crate::kernels::simd::{LaneLoop, Lanes, Level, Packed};
 use bytemuck::Zeroable;
@@ -17,6 +18,7 @@ pub(super) const ACCUMULATORS: usize = 3;
 
 /// What an instruction does with its accumulator x and the source y.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
 pub(super) enum Action {
     /// y
     Load,
@@ -65,9 +67,61 @@ pub(super) enum Source {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Instruction {
     /// Which accumulator is x, 0 the lowest.
-    pub(super) place: usize,
+    pub(super) place: u8,
     pub(super) action: Action,
     pub(super) source: Source,
+}
+
+/// An instruction as one number, its row and its action; and which operand or tile set aside.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Step {
+    code: u8,
+    index: usize,
+}
+
+/// Rows of instructions, one for each accumulator from these on: where y is.
+const OPERAND: u8 = 0;
+const REPEATED: u8 = 3;
+const ASIDE: u8 = 6;
+const ITSELF: u8 = 9;
+const ABOVE: u8 = 12;
+
+/// The steps of some code whose operands are repeated or not.
+pub(super) fn steps(code: &[Instruction], is_repeated: impl Fn(usize) -> bool) -> Vec<Step> {
+    let step = |instruction: &Instruction| {
+        let (row, index) = match instruction.source {
+            Source::Operand(index) if is_repeated(index) => (REPEATED, index),
+            Source::Operand(index) => (OPERAND, index),
+            Source::Aside(index) => (ASIDE, index),
+            Source::Itself | Source::None => (ITSELF, 0),
+            Source::Above => (ABOVE, 0),
+        };
+        Step { code: code_of(row + instruction.place, instruction.action), index }
+    };
+    code.iter().map(step).collect()
+}
+
+const fn code_of(row: u8, action: Action) -> u8 {
+    row << 4 | action as u8
+}
+
+/// The codes of a row.
+struct Row<const ROW: u8>;
+
+impl<const ROW: u8> Row<ROW> {
+    const LOAD: u8 = code_of(ROW, Action::Load);
+    const ADD: u8 = code_of(ROW, Action::Add);
+    const SUBTRACT: u8 = code_of(ROW, Action::Subtract);
+    const SUBTRACT_FROM: u8 = code_of(ROW, Action::SubtractFrom);
+    const MULTIPLY: u8 = code_of(ROW, Action::Multiply);
+    const DIVIDE: u8 = code_of(ROW, Action::Divide);
+    const DIVIDE_INTO: u8 = code_of(ROW, Action::DivideInto);
+    const MINIMUM: u8 = code_of(ROW, Action::Minimum);
+    const MAXIMUM: u8 = code_of(ROW, Action::Maximum);
+    const NEGATIVE: u8 = code_of(ROW, Action::Negative);
+    const ABS: u8 = code_of(ROW, Action::Abs);
+    const SQRT: u8 = code_of(ROW, Action::Sqrt);
+    const STORE: u8 = code_of(ROW, Action::Store);
 }
 
 /// An operand's elements; `repeated` ones are all alike, so that the first vector serves for all.
@@ -99,20 +153,20 @@ impl<'a, T> Operand<'a, T> {
 /// Bytes of a tile at most: eight of the widest vectors.
 pub(super) const TILE_BYTES: usize = 8 * 64;
 
-/// Runs the code over all elements of `out`, which the lowest accumulator holds at the end. `aside`
-/// has room for all tiles that the code sets aside.
+/// Runs the steps over all elements of `out`, which the lowest accumulator holds at the end. `aside`
+/// has room for all tiles that they set aside.
 pub(super) fn run<T: Packed>(
     level: Level,
-    code: &[Instruction],
+    steps: &[Step],
     operands: &mut [Operand<'_, T>],
     aside: &mut [T],
     out: &mut [T],
 ) {
-    T::run(level, Machine { code, operands, aside, out });
+    T::run(level, Machine { steps, operands, aside, out });
 }
 
 struct Machine<'a, 'b, T> {
-    code: &'a [Instruction],
+    steps: &'a [Step],
     operands: &'a mut [Operand<'b, T>],
     aside: &'a mut [T],
     out: &'a mut [T],
@@ -124,7 +178,7 @@ impl<T: Packed> LaneLoop<T> for Machine<'_, '_, T> {
         let length = N * V::COUNT;
         let whole = self.out.len() / length * length;
         let (tiles, rest) = self.out.split_at_mut(whole);
-        tiled::<V, N>(here, self.code, self.operands, self.aside, tiles);
+        tiled::<V, N>(here, self.steps, self.operands, self.aside, tiles);
         if !rest.is_empty() {
             // The last few elements, in whole tiles of their own.
             let mut padded = vec![T::zeroed(); (self.operands.len() + 1) * length];
@@ -134,154 +188,112 @@ impl<T: Packed> LaneLoop<T> for Machine<'_, '_, T> {
             let (padded, last) = padded.split_at_mut(self.operands.len() * length);
             let mut operands: Vec<Operand<'_, T>> =
                 padded.chunks_exact(length).map(|elements| Operand::new(elements, false)).collect();
-            tiled::<V, N>(here, self.code, &mut operands, self.aside, last);
+            tiled::<V, N>(here, self.steps, &mut operands, self.aside, last);
             rest.copy_from_slice(&last[..rest.len()]);
         }
     }
 }
 
-/// The accumulators, each as many vectors as a tile.
-struct Stack<V, const N: usize>([V; N], [V; N], [V; N]);
+/// One arm for each row and action, so that one jump leads to it and accumulators stay in registers.
+macro_rules! interpret {
+    (
+        $code:expr, $aside:expr;
+        $(two $row:expr, $x:ident, $y:expr;)*
+        $(one $own:expr, $z:ident;)*
+        $(put $kept:expr, $from:ident;)*
+    ) => {
+        match $code {
+            $(
+            Row::<{ $row }>::LOAD => on($y, &mut $x, |_, y| y),
+            Row::<{ $row }>::ADD => on($y, &mut $x, V::add),
+            Row::<{ $row }>::SUBTRACT => on($y, &mut $x, V::subtract),
+            Row::<{ $row }>::SUBTRACT_FROM => on($y, &mut $x, |x, y| y.subtract(x)),
+            Row::<{ $row }>::MULTIPLY => on($y, &mut $x, V::multiply),
+            Row::<{ $row }>::DIVIDE => on($y, &mut $x, V::divide),
+            Row::<{ $row }>::DIVIDE_INTO => on($y, &mut $x, |x, y| y.divide(x)),
+            Row::<{ $row }>::MINIMUM => on($y, &mut $x, V::minimum),
+            Row::<{ $row }>::MAXIMUM => on($y, &mut $x, V::maximum),
+            )*
+            $(
+            Row::<{ $own }>::NEGATIVE => on_each(&mut $z, V::negative),
+            Row::<{ $own }>::ABS => on_each(&mut $z, V::abs),
+            Row::<{ $own }>::SQRT => on_each(&mut $z, V::sqrt),
+            )*
+            $(Row::<{ $kept }>::STORE => put(&$from, $aside),)*
+            // `steps` makes no others.
+            _ => {}
+        }
+    };
+}
 
 #[inline(always)]
 fn tiled<V: Lanes, const N: usize>(
     here: V::Here,
-    code: &[Instruction],
+    steps: &[Step],
     operands: &mut [Operand<'_, V::Element>],
     aside: &mut [V::Element],
     out: &mut [V::Element],
 ) {
     let length = N * V::COUNT;
     let nothing = [V::load(here, &[V::Element::zeroed(); 16]); N];
-    let mut stack = Stack(nothing, nothing, nothing);
+    let (mut a, mut b, mut c) = (nothing, nothing, nothing);
     for out in out.chunks_exact_mut(length) {
         for operand in &mut *operands {
             operand.advance(length);
         }
-        for Instruction { place, action, source } in code {
-            let tile = match source {
-                Source::Operand(index) => {
-                    let Operand { tile, repeated, .. } = &operands[*index];
-                    if *repeated {
-                        let y = V::load(here, tile);
-                        stack.act(*place, *action, |_| y);
-                        continue;
-                    }
-                    &tile[..length]
-                }
-                Source::Aside(index) => {
-                    let tile = &mut aside[index * length..][..length];
-                    if *action == Action::Store {
-                        stack.put(*place, tile);
-                        continue;
-                    }
-                    tile
-                }
-                Source::Above => {
-                    stack.act_above(*place, *action);
-                    continue;
-                }
-                Source::Itself => {
-                    stack.act_itself(*place, *action);
-                    continue;
-                }
-                Source::None => {
-                    stack.act_alone(*place, *action);
-                    continue;
-                }
-            };
-            stack.act(*place, *action, |lane| V::load(here, &tile[lane * V::COUNT..][..V::COUNT]));
+        for Step { code, index } in steps {
+            interpret!(*code, &mut aside[index * length..][..length];
+                two OPERAND, a, tile::<V, N>(here, operands[*index].tile);
+                two OPERAND + 1, b, tile::<V, N>(here, operands[*index].tile);
+                two OPERAND + 2, c, tile::<V, N>(here, operands[*index].tile);
+                two REPEATED, a, alike::<V>(here, operands[*index].tile);
+                two REPEATED + 1, b, alike::<V>(here, operands[*index].tile);
+                two REPEATED + 2, c, alike::<V>(here, operands[*index].tile);
+                two ASIDE, a, tile::<V, N>(here, &aside[index * length..]);
+                two ASIDE + 1, b, tile::<V, N>(here, &aside[index * length..]);
+                two ASIDE + 2, c, tile::<V, N>(here, &aside[index * length..]);
+                two ITSELF, a, held(a);
+                two ITSELF + 1, b, held(b);
+                two ITSELF + 2, c, held(c);
+                two ABOVE, a, held(b);
+                two ABOVE + 1, b, held(c);
+                one ITSELF, a;
+                one ITSELF + 1, b;
+                one ITSELF + 2, c;
+                put ASIDE, a;
+                put ASIDE + 1, b;
+                put ASIDE + 2, c;
+            );
         }
-        stack.put(0, out);
+        put(&a, out);
     }
 }
 
-/// Each accumulator has code of its own, so that all of them stay in registers.
-impl<V: Lanes, const N: usize> Stack<V, N> {
-    /// An action whose other side is `y(lane)`.
-    #[inline(always)]
-    fn act(&mut self, place: usize, action: Action, y: impl Fn(usize) -> V) {
-        match place {
-            0 => act(&mut self.0, action, y),
-            1 => act(&mut self.1, action, y),
-            _ => act(&mut self.2, action, y),
-        }
-    }
-
-    /// An action with the accumulator above.
-    #[inline(always)]
-    fn act_above(&mut self, place: usize, action: Action) {
-        if place == 0 {
-            act(&mut self.0, action, |lane| self.1[lane]);
-        } else {
-            act(&mut self.1, action, |lane| self.2[lane]);
-        }
-    }
-
-    /// An action of an accumulator with itself.
-    #[inline(always)]
-    fn act_itself(&mut self, place: usize, action: Action) {
-        let Self(first, second, third) = *self;
-        match place {
-            0 => act(&mut self.0, action, |lane| first[lane]),
-            1 => act(&mut self.1, action, |lane| second[lane]),
-            _ => act(&mut self.2, action, |lane| third[lane]),
-        }
-    }
-
-    /// An action on one accumulator alone.
-    #[inline(always)]
-    fn act_alone(&mut self, place: usize, action: Action) {
-        match place {
-            0 => act_alone(&mut self.0, action),
-            1 => act_alone(&mut self.1, action),
-            _ => act_alone(&mut self.2, action),
-        }
-    }
-
-    #[inline(always)]
-    fn put(&self, place: usize, tile: &mut [V::Element]) {
-        match place {
-            0 => put(&self.0, tile),
-            1 => put(&self.1, tile),
-            _ => put(&self.2, tile),
-        }
-    }
-}
-
+/// The vectors of an accumulator.
 #[inline(always)]
-fn act<V: Lanes, const N: usize>(x: &mut [V; N], action: Action, y: impl Fn(usize) -> V) {
-    match action {
-        Action::Load => on(x, y, |_, y| y),
-        Action::Add => on(x, y, V::add),
-        Action::Subtract => on(x, y, V::subtract),
-        Action::SubtractFrom => on(x, y, |x, y| y.subtract(x)),
-        Action::Multiply => on(x, y, V::multiply),
-        Action::Divide => on(x, y, V::divide),
-        Action::DivideInto => on(x, y, |x, y| y.divide(x)),
-        Action::Minimum => on(x, y, V::minimum),
-        Action::Maximum => on(x, y, V::maximum),
-        // These have no other side.
-        Action::Negative | Action::Abs | Action::Sqrt | Action::Store => {}
-    }
+fn held<V: Lanes, const N: usize>(vectors: [V; N]) -> impl Fn(usize) -> V {
+    move |lane| vectors[lane]
 }
 
+/// One vector for all.
 #[inline(always)]
-fn act_alone<V: Lanes, const N: usize>(x: &mut [V; N], action: Action) {
-    match action {
-        Action::Negative => on_each(x, V::negative),
-        Action::Abs => on_each(x, V::abs),
-        Action::Sqrt => on_each(x, V::sqrt),
-        // All others have another side.
-        _ => {}
-    }
+fn alike<V: Lanes>(here: V::Here, elements: &[V::Element]) -> impl Fn(usize) -> V + use<V> {
+    let vector = V::load(here, elements);
+    move |_| vector
+}
+
+/// The vectors of a tile in memory.
+#[inline(always)]
+fn tile<V: Lanes, const N: usize>(here: V::Here, elements: &[V::Element]) -> impl Fn(usize) -> V {
+    let elements = &elements[..N * V::COUNT];
+    move |lane| V::load(here, &elements[lane * V::COUNT..][..V::COUNT])
 }
 
 /// `x = f(x, y)` for each vector of a tile.
 #[inline(always)]
-fn on<V: Lanes, const N: usize>(x: &mut [V; N], y: impl Fn(usize) -> V, f: impl Fn(V, V) -> V) {
-    for lane in 0..N {
-        x[lane] = f(x[lane], y(lane));
+fn on<V: Lanes, const N: usize>(y: impl Fn(usize) -> V, x: &mut [V; N], f: impl Fn(V, V) -> V) {
+    for (lane, x) in x.iter_mut().enumerate() {
+        *x = f(*x, y(lane));
     }
 }
 

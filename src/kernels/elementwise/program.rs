@@ -171,6 +171,8 @@ struct Run<'a> {
     level: Level,
     feeds: Vec<Option<Feed<'a>>>,
     registers: Vec<Room>,
+    /// What joined operations do, by their numbers.
+    joined: Vec<Vec<machine::Step>>,
     /// Tiles that joined operations set aside.
     aside: Room,
     /// Elements that are repeated in a constant.
@@ -197,7 +199,16 @@ impl<'a> Run<'a> {
         let tiles = program.joined.iter().map(|joined| joined.aside).max().unwrap_or(0);
         let aside = if tiles == 0 { Room::none() } else { Room::new(tiles * TILE_BYTES) };
         let stride = if program.is_single(&feeds) { usize::MAX / 16 } else { block };
-        Self { program, level, feeds, registers, aside, block, stride }
+        let joined = vec![Vec::new(); program.joined.len()];
+        let mut run = Self { program, level, feeds, registers, joined, aside, block, stride };
+        for step in program.once.iter().chain(&program.steps) {
+            if let Typed::Joined(number) = step.node {
+                run.joined[number] = machine::steps(&program.joined[number].code, |operand| {
+                    run.is_repeated(step.operands[operand])
+                });
+            }
+        }
+        run
     }
 
     fn all(mut self, out: &mut [u8]) -> Outcome<()> {
@@ -295,11 +306,11 @@ impl<'a> Run<'a> {
                 let joined = &self.program.joined[number];
                 let slots = &step.operands;
                 match joined.dtype {
-                    DType::F32 => self.joined::<f32>(joined, slots, aside, out),
-                    DType::F64 => self.joined::<f64>(joined, slots, aside, out),
-                    DType::I32 | DType::U32 => self.joined::<i32>(joined, slots, aside, out),
+                    DType::F32 => self.joined::<f32>(number, slots, aside, out),
+                    DType::F64 => self.joined::<f64>(number, slots, aside, out),
+                    DType::I32 | DType::U32 => self.joined::<i32>(number, slots, aside, out),
                     // No other dtypes are joined.
-                    _ => self.joined::<i64>(joined, slots, aside, out),
+                    _ => self.joined::<i64>(number, slots, aside, out),
                 }
             }
             // Inputs are no steps.
@@ -309,7 +320,7 @@ impl<'a> Run<'a> {
     }
 
     /// Runs joined operations.
-    fn joined<T: Packed>(&self, joined: &Joined, slots: &[Slot], aside: &mut Room, out: &mut [u8]) {
+    fn joined<T: Packed>(&self, number: usize, slots: &[Slot], aside: &mut Room, out: &mut [u8]) {
         let operand = |slot: &Slot| {
             Operand::new(bytemuck::cast_slice(self.operand(*slot)), self.is_repeated(*slot))
         };
@@ -325,7 +336,7 @@ impl<'a> Run<'a> {
             many = slots.iter().map(operand).collect();
             &mut many
         };
-        machine::run(self.level, &joined.code, operands, aside, out);
+        machine::run(self.level, &self.joined[number], operands, aside, out);
     }
 }
 

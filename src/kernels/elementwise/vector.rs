@@ -121,7 +121,7 @@ where
         Unary::Sign => each(PLAIN, x, out, via(complex::sign)),
         Unary::Sqrt => each(PLAIN, x, out, via(complex::sqrt)),
         Unary::Exp => each(PLAIN, x, out, via(complex::exp)),
-        Unary::Expm1 => each(PLAIN, x, out, via(complex::expm1)),
+        Unary::Expm1 => each(PLAIN, x, out, via(complex::expm1::<T>)),
         Unary::Log => each(PLAIN, x, out, via(complex::log)),
         Unary::Log2 => each(PLAIN, x, out, via(complex::log2)),
         Unary::Log10 => each(PLAIN, x, out, via(complex::log10)),
@@ -253,7 +253,6 @@ where
 {
     let sum = |x: Complex<T>, y: Complex<T>| Complex { re: x.re + y.re, im: x.im + y.im };
     let difference = |x: Complex<T>, y: Complex<T>| Complex { re: x.re - y.re, im: x.im - y.im };
-    let wide = |x: Complex<T>| Complex::new(x.re.wide(), x.im.wide());
     match function {
         Binary::Add => pairs(level, x, y, out, sum),
         Binary::Subtract => pairs(level, x, y, out, difference),
@@ -272,10 +271,7 @@ where
         | Binary::Or
         | Binary::Xor
         | Binary::Arctan2
-        | Binary::Hypot => pairs(level, x, y, out, |x: Complex<T>, y: Complex<T>| {
-            let value = complex::power(wide(x), wide(y));
-            Complex { re: T::narrow(value.re), im: T::narrow(value.im) }
-        }),
+        | Binary::Hypot => pairs(PLAIN, x, y, out, complex::power::<T>),
     }
 }
 

@@ -101,6 +101,9 @@ impl Amm {
         for copies in self.copies.values_mut() {
             copies.forget_worker(worker);
         }
+        if let Some(scope) = &mut self.rebalance {
+            scope.forget_worker(worker);
+        }
         self.hurry |= !self.retiring.is_empty() || !self.copies.is_empty();
     }
 
@@ -254,6 +257,10 @@ impl SchedulerState {
         let gone = retiring.filter(|worker| !self.workers.contains(**worker)).count();
         ensure(gone == 0, "a worker leaves that is gone")?;
         ensure(self.amm.copies.keys().all(in_memory), "copies are kept of what is not there")?;
+        let named = self.amm.copies.values().flat_map(Copies::named);
+        let named = named.chain(self.amm.rebalance.iter().flat_map(Scope::named));
+        let gone = named.filter(|worker| !self.workers.contains(**worker)).count();
+        ensure(gone == 0, "an order names a worker that is gone")?;
         for one in &self.amm.moves {
             let there = self.workers.contains(one.from) && self.workers.contains(one.to);
             ensure(there && in_memory(&one.task), "moves what is not there")?;

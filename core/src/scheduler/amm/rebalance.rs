@@ -20,6 +20,17 @@ pub(super) struct Scope {
 }
 
 impl Scope {
+    pub(super) fn forget_worker(&mut self, worker: WorkerId) {
+        if let Some(workers) = &mut self.workers {
+            workers.retain(|other| *other != worker);
+        }
+    }
+
+    /// Workers that are named.
+    pub(super) fn named(&self) -> impl Iterator<Item = &WorkerId> {
+        self.workers.iter().flatten()
+    }
+
     /// What it is made of, for a hash.
     pub(super) fn numbers(&self, add: &mut impl FnMut(u64)) {
         for length in [self.tasks.as_ref().map(Vec::len), self.workers.as_ref().map(Vec::len)] {
@@ -71,6 +82,8 @@ impl SchedulerState {
             tasks.sort_unstable();
             tasks
         });
+        let there = |worker: &WorkerId| self.workers.contains(*worker);
+        let workers = workers.map(|list| list.into_iter().filter(there).collect());
         self.amm.rebalance = Some(Scope { tasks, workers });
         self.amm.hurry();
     }

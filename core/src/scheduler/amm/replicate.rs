@@ -27,6 +27,11 @@ impl Copies {
         }
     }
 
+    /// Workers that are named.
+    pub(super) fn named(&self) -> impl Iterator<Item = &WorkerId> {
+        self.workers.iter().flatten()
+    }
+
     /// What it is made of, for a hash.
     pub(super) fn numbers(&self, add: &mut impl FnMut(u64)) {
         add(u64::from(self.n) << 32 | u64::from(self.branching_factor));

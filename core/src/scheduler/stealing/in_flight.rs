@@ -2,16 +2,21 @@
 //!
 //! A request ends with its answer, or when its task leaves the victim for any other reason; the
 //! answer is then too late and means nothing. Victim and thief are numbers of lives of workers and
-//! never name a successor at the same address.
+//! never name a successor at the same address. A request whose thief is gone goes on without one:
+//! its victim may have let go of the task already, and only the answer tells.
 
 use crate::ids::{TaskId, WorkerId};
 use rustc_hash::FxHashMap;
 use std::collections::BTreeMap;
 
+/// No thief any more.
+pub(super) const NOBODY: WorkerId = WorkerId(super::super::task::NONE);
+
 /// One request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(in crate::scheduler) struct Request {
     pub(in crate::scheduler) victim: WorkerId,
+    /// Who shall have it, or `NOBODY`.
     pub(in crate::scheduler) thief: WorkerId,
     /// Of this request only.
     pub(in crate::scheduler) stimulus_id: u64,
@@ -76,6 +81,22 @@ impl InFlight {
         let all: BTreeMap<TaskId, Request> =
             self.requests.iter().map(|(task, request)| (*task, *request)).collect();
         all.into_iter()
+    }
+
+    /// A worker is gone that requests were for.
+    pub(in crate::scheduler) fn forget_thief(&mut self, worker: WorkerId) {
+        for request in self.requests.values_mut().filter(|request| request.thief == worker) {
+            let [_, (_, (occupancy_ns, slots))] = request.deltas();
+            request.thief = NOBODY;
+            if let Some(delta) = self.deltas.get_mut(&worker) {
+                delta.requests -= 1;
+                delta.occupancy_ns -= occupancy_ns;
+                delta.slots -= slots;
+                if delta.requests == 0 {
+                    self.deltas.remove(&worker);
+                }
+            }
+        }
     }
 
     /// A number for a new request.

@@ -202,6 +202,7 @@ impl SchedulerState {
             return Err("a worker counts as overfull and is not".to_owned());
         }
         let mut sums: BTreeMap<WorkerId, (i128, i64)> = BTreeMap::new();
+        let mut thiefless = 0;
         for (task, request) in self.stealing.in_flight.iter() {
             let record = &self.tasks[task.index()];
             let processes = record.worker() == Some(request.victim);
@@ -209,12 +210,19 @@ impl SchedulerState {
             if !processes || seceded || request.thief == request.victim {
                 return Err(format!("a steal of {} goes on in vain", self.key_of(task)));
             }
-            for (worker, (occupancy, slots)) in request.deltas() {
+            let nobody = request.thief == in_flight::NOBODY;
+            if !nobody && !self.workers.contains(request.thief) {
+                return Err(format!("{} is for a thief that is gone", self.key_of(task)));
+            }
+            let [of_victim, of_thief] = request.deltas();
+            thiefless += if nobody { of_victim.1.1 } else { 0 };
+            let both = [of_victim, of_thief].into_iter().take(if nobody { 1 } else { 2 });
+            for (worker, (occupancy, slots)) in both {
                 let sum = sums.entry(worker).or_default();
                 *sum = (sum.0 + occupancy, sum.1 + slots);
             }
         }
-        if sums.values().map(|sum| sum.1).sum::<i64>() != 0 {
+        if sums.values().map(|sum| sum.1).sum::<i64>() != thiefless {
             return Err("slots of steals in flight do not add up to nothing".to_owned());
         }
         self.stealing.in_flight.check(&sums)

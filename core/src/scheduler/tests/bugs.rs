@@ -4,14 +4,14 @@
 //! single worker shows.
 
 use super::amm::{managed, results};
-use super::cluster::{CLIENT, Cluster, Draft, checked, finished, registration, submission};
+use super::cluster::{CLIENT, Cluster, Draft, bang, checked, finished, registration, submission};
 use super::retire::retire;
 use crate::config::{Config, SECOND_NS};
-use crate::graph::Attributes;
+use crate::graph::{Attributes, RunSpec};
 use crate::ids::{ClientId, RunId, TaskId, WorkerId};
 use crate::messages::WorkerStatus;
-use crate::rng::Rng;
 use crate::scheduler::{SchedulerEvent, TaskState as S};
+use std::sync::Arc;
 
 const X: TaskId = TaskId(0);
 
@@ -241,47 +241,38 @@ fn bug_3761_5235_5635_paused_workers_keep_no_task_for_ever() {
     assert!(cluster.state.is_idle());
 }
 
-/// A worker is killed at every step of random runs: no task is left with one that is not there.
+/// Results are matched by their run, not by their key alone: a task that was let go and sent again is
+/// neither finished nor failed by what its old run says, on the same worker or on another one.
+/// `stale.rs` has the rows one by one.
 #[test]
-fn bug_3256_3196_no_task_stays_with_a_worker_that_is_gone() {
-    for seed in 0..1000 {
-        let mut rng = Rng::new(seed);
+fn bug_7463_a_task_sent_again_is_not_ended_by_its_old_run() {
+    for elsewhere in [false, true] {
         let mut draft = Draft::default();
-        let count = 2 + rng.below(7) as u32;
-        for task in 0..count {
-            let inputs = (0..rng.below(3)).filter(|_| task > 0);
-            let inputs: Vec<TaskId> =
-                inputs.map(|_| TaskId(rng.below(u64::from(task)) as u32)).collect();
-            draft.task(&format!("t{task}"), &inputs);
+        let x = draft.task("x", &[]);
+        let mut cluster = Cluster::with(checked(), if elsewhere { &[1, 1] } else { &[1] });
+        cluster.submit(&draft.graph(), &[x]);
+        let (worker, old) = cluster.on(x);
+        if elsewhere {
+            cluster.status(worker.0, WorkerStatus::Paused);
         }
-        let config = Config { allowed_failures: 1000, ..checked() };
-        let mut cluster = Cluster::with(config, &[1, 2]);
-        let wanted: Vec<TaskId> = (0..count).map(TaskId).collect();
-        cluster.submit(&draft.graph(), &wanted);
-        let (kill_at, mut step, mut next) = (seed % 12, 0, 2);
-        while let Some((worker, task, run_id)) = cluster.sent.pop_front() {
-            if step == kill_at || rng.below(8) == 0 {
-                let workers: Vec<WorkerId> = cluster.state.workers().collect();
-                let victim = workers[rng.below(workers.len() as u64) as usize];
-                let reason = "died".to_owned();
-                let executing = (rng.below(2) == 0).then(|| vec![(task, run_id)]);
-                cluster.handle(SchedulerEvent::RemoveWorker {
-                    worker: victim,
-                    expected: false,
-                    executing,
-                    reason,
-                });
-                cluster.add_worker(registration(next, 1 + next % 2));
-                next += 1;
-            }
-            step += 1;
-            assert!(step < 10_000, "seed {seed} does not end");
-            cluster.handle(finished(worker, task, run_id, 8));
+        // free-keys is sent while it executes, and then compute-task again.
+        cluster.handle(SchedulerEvent::Reschedule { worker, task: x, run_id: old });
+        let said = cluster.said();
+        assert!(said[0].starts_with(&format!("w{} free 0#{}", worker.0, old.0)), "{said:?}");
+        let (now_on, new) = cluster.on(x);
+        assert!(new > old && (now_on != worker) == elsewhere);
+        for late in [
+            finished(worker, x, old, 1),
+            SchedulerEvent::TaskErred { worker, task: x, run_id: old, error: Box::new(bang()) },
+        ] {
+            cluster.handle(late);
+            assert_eq!((cluster.state.state_of(x), cluster.on(x)), (S::Processing, (now_on, new)));
         }
-        for task in wanted {
-            let state = cluster.state.state_of(task);
-            assert_eq!(state, S::Memory, "seed {seed}: {}", cluster.state.story(task));
-        }
+        assert_eq!(cluster.state.nbytes_of(x), None);
+        cluster.handle(finished(now_on, x, new, 64));
+        assert_eq!((cluster.state.state_of(x), cluster.state.nbytes_of(x)), (S::Memory, Some(64)));
+        assert_eq!(cluster.holders(x), [now_on.0]);
+        assert_eq!(cluster.state.attempt_of(x), 0);
     }
 }
 
@@ -344,32 +335,65 @@ fn bug_5497_an_unrelated_computation_runs_after_an_error() {
     }
 }
 
-/// The same keys again with other inputs: refused as a whole, and the first graph goes on as it was.
+/// The same key is submitted again with another run spec and other inputs while it runs, waits, is
+/// in memory or has failed: the old ones stay, the conflict is told, and both clients get the one
+/// result.
 #[test]
-fn bug_8512_9888_a_conflicting_submission_leaves_the_first_graph_alone() {
-    let mut draft = Draft::default();
-    let a = draft.task("a", &[]);
-    let b = draft.task("b", &[a]);
-    let mut cluster = Cluster::with(checked(), &[1]);
-    cluster.submit(&draft.graph(), &[b]);
-    let mut other = Draft::default();
-    let b_first = other.task("b", &[]);
-    let a_second = other.task("a", &[b_first]);
-    let other = other.graph();
-    let mut again = submission(&other, &[a_second], &[]);
-    again.client = ClientId(1);
-    cluster.handle(SchedulerEvent::UpdateGraph(Box::new(again)));
-    cluster.expect(&["c1 cancelled 1: the job has its graph already"]);
-    cluster.finish(a, 8);
-    cluster.finish(b, 8);
-    cluster.expect(&["c0 memory 1", "w0 free 0#0", "idle"]);
-    assert_eq!(cluster.state.recomputed_count(), 0);
+fn bug_8512_9888_a_conflicting_submission_keeps_the_old_graph_consistent() {
+    type Event = fn(&mut Cluster);
+    let finish: Event = |cluster| cluster.finish(TaskId(0), 8);
+    let finish_both: Event = |cluster| {
+        cluster.finish(TaskId(0), 8);
+        cluster.finish(TaskId(1), 8);
+    };
+    let fail: Event = |cluster| {
+        let event = cluster.erred(TaskId(0));
+        cluster.handle(event);
+    };
+    let wait: Event = |_| {};
+    for (name, before) in
+        [("waits", wait), ("runs", finish), ("is there", finish_both), ("failed", fail)]
+    {
+        let mut draft = Draft::default();
+        let a = draft.task("a", &[]);
+        let b = draft.task("b", &[a]);
+        let mut cluster = Cluster::with(checked(), &[1]);
+        cluster.submit(&draft.graph(), &[b]);
+        before(&mut cluster);
+        // b reads nothing and a reads b: with the new edges on the old ones that is a cycle.
+        let mut other = Draft::default();
+        let b_first = other.task("b", &[]);
+        let a_second = other.task("a", &[b_first]);
+        let new = other.task("c", &[a_second, b_first]);
+        let mut other = other.graph();
+        let specs = vec![RunSpec::kernel::<&str>("rank", [])];
+        Arc::get_mut(&mut other).unwrap().specs = specs;
+        let mut again = submission(&other, &[b_first, new], &[]);
+        again.client = ClientId(1);
+        cluster.handle(SchedulerEvent::UpdateGraph(Box::new(again)));
+        let warned = cluster.said().iter().filter(|line| line.starts_with("warn")).count();
+        assert_eq!(warned, 2, "{name}: {:?}", cluster.said());
+        let kept = cluster.state.graph().unwrap();
+        assert_eq!((kept.inputs.row(a), kept.inputs.row(b)), (&[][..], &[a][..]), "{name}");
+        assert_eq!(kept.spec(b).name(), "identity", "{name}");
+        cluster.run_to_end();
+        let c = cluster.state.task_named("c").unwrap();
+        let expected = if name == "failed" { S::Erred } else { S::Memory };
+        for task in [b, c] {
+            let (state, story) = (cluster.state.state_of(task), cluster.state.story(task));
+            assert_eq!(state, expected, "{name}: {story}");
+        }
+        assert!(cluster.state.is_idle(), "{name}");
+        // a was let go when b was there; c needs it once more.
+        let again = u64::from(name == "is there");
+        assert_eq!(cluster.state.recomputed_count(), again, "{name}");
+    }
 }
 
-/// Part of what a wish needs was forgotten: everything that depends on it is cancelled with a
-/// reason, a wish for what is gone is told of, and the rest runs.
+/// Part of what a graph refers to was forgotten: it is refused whole, with the names of what is
+/// missing, and nothing of it is created. What was there before goes on.
 #[test]
-fn bug_9068_what_needs_a_forgotten_key_is_cancelled_whole() {
+fn bug_9068_a_graph_that_refers_to_forgotten_keys_is_refused_whole() {
     let mut draft = Draft::default();
     let a = draft.task("a", &[]);
     let b = draft.task("b", &[a]);
@@ -386,10 +410,27 @@ fn bug_9068_what_needs_a_forgotten_key_is_cancelled_whole() {
     for task in [a, b, c, both] {
         assert_eq!(cluster.state.state_of(task), S::Forgotten);
     }
+    // The other client still holds references to a, b, c and free.
+    let mut other = Draft::default();
+    let references = ["b", "free", "c"].map(|key| other.task(key, &[]));
+    let fine = other.task("fine", &[references[1]]);
+    let reads = other.task("reads", &[references[0], references[1]]);
+    let last = other.task("last", &[reads, references[2], fine]);
+    let other = other.graph();
+    let mut again = submission(&other, &[last, fine, references[1]], &[]);
+    (again.client, again.references) = (ClientId(1), references.to_vec());
+    cluster.handle(SchedulerEvent::UpdateGraph(Box::new(again.clone())));
+    cluster.expect(&["c1 refused: it needs 'b', 'c', which is not known"]);
+    assert_eq!(cluster.state.graph().unwrap().len(), 5);
+    assert_eq!(cluster.state.task_named("fine"), None);
     let (client, tasks) = (ClientId(1), vec![c, free]);
     cluster.handle(SchedulerEvent::ClientDesiresKeys { client, tasks });
     cluster.expect(&["warn client 1 desires unknown task 2"]);
-    cluster.finish(free, 8);
+    // What needs nothing of the forgotten runs, with the same references beside it.
+    again.wanted = vec![fine];
+    cluster.handle(SchedulerEvent::UpdateGraph(Box::new(again)));
+    cluster.run_to_end();
     assert_eq!(cluster.state.state_of(free), S::Memory);
+    assert_eq!(cluster.state.state_of(cluster.state.task_named("fine").unwrap()), S::Memory);
     assert!(cluster.state.is_idle());
 }

@@ -80,6 +80,8 @@ pub(super) fn submission(
         order: (0..graph.len() as u32).collect(),
         wanted: wanted.to_vec(),
         run_once: run_once.to_vec(),
+        references: Vec::new(),
+        fifo_timeout_ns: 0,
     }
 }
 
@@ -291,6 +293,7 @@ pub(super) fn render(out: &SchedulerOut) -> Vec<String> {
             let tasks = numbers(tasks.of(&out.tasks)).join(" ");
             format!("c{} cancelled {tasks}: {reason}", client.0)
         }
+        I::GraphRefused { client, reason } => format!("c{} refused: {reason}", client.0),
         I::Idle => "idle".to_owned(),
         I::SetTimer(time) => format!("timer {}", time.0),
         I::Warn(text) => format!("warn {text}"),

@@ -4,13 +4,16 @@
 mod amm;
 mod bugs;
 mod cluster;
+mod deaths;
 mod edges;
 mod failures;
+mod graphs;
 mod paths;
 mod pause;
 mod placement;
 mod random;
 mod reach;
+mod resources;
 mod retire;
 mod retries;
 mod runs;

@@ -4,7 +4,7 @@ use super::cluster::{Cluster, checked, registration};
 use super::stealing::{alike, taking};
 use crate::config::{Config, SECOND_NS};
 use crate::ids::{TaskId, WorkerId};
-use crate::messages::WorkerStatus;
+use crate::messages::{WorkerRegistration, WorkerStatus};
 use crate::scheduler::{SchedulerEvent, TaskState};
 
 fn turn(cluster: &mut Cluster, worker: u32, status: WorkerStatus) {
@@ -98,4 +98,32 @@ fn all_workers_paused_for_good() {
     assert_eq!(cluster.state.state_of(TaskId(0)), TaskState::NoWorker);
     wait(&mut cluster, 1);
     assert_eq!(cluster.state.state_of(TaskId(0)), TaskState::Erred);
+}
+
+/// What the tasks need at a time pauses the worker again in its next life, and no other task has ended
+/// since: it is not started a third time, and the tasks end.
+#[test]
+fn restarts_that_do_not_help_end() {
+    let mut cluster = Cluster::with(checked(), &[1]);
+    cluster.handle(SchedulerEvent::AllWorkersArrived);
+    let (graph, tasks) = alike(1, &taking(SECOND_NS));
+    turn(&mut cluster, 0, WorkerStatus::Paused);
+    cluster.submit(&graph, &tasks);
+    wait(&mut cluster, 300);
+    assert!(super::cluster::render(&cluster.out).contains(&RESTART.to_owned()));
+    cluster.lose(WorkerId(0));
+    cluster.add_worker(WorkerRegistration { name: "0".to_owned(), ..registration(1, 1) });
+    let (worker, run_id) = cluster.on(TaskId(0));
+    turn(&mut cluster, 1, WorkerStatus::Paused);
+    cluster.handle(SchedulerEvent::Reschedule { worker, task: TaskId(0), run_id });
+    wait(&mut cluster, 59);
+    assert_eq!(cluster.state.state_of(TaskId(0)), TaskState::NoWorker);
+    wait(&mut cluster, 1);
+    assert_eq!(cluster.state.state_of(TaskId(0)), TaskState::Erred);
+    let error = &cluster.state.error_of(TaskId(0)).unwrap().error;
+    assert_eq!(error.kind, "NoWorkerError");
+    assert!(error.message.contains("1 of 1 are paused"), "{}", error.message);
+    wait(&mut cluster, 1000);
+    let told = super::cluster::render(&cluster.out);
+    assert!(!told.iter().any(|line| line.contains("restart")), "{told:?}");
 }

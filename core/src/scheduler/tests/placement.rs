@@ -141,6 +141,28 @@ fn without_saturation_nothing_is_queued_and_neighbours_stay_together() {
     assert!(tasks[20..].iter().all(|task| cluster.on(*task).0 != first));
 }
 
+/// Ten tasks that read one other, on one thread: how many of them it gets at once.
+fn sent_of_ten(config: Config) -> usize {
+    let mut draft = Draft::default();
+    let root = draft.task("root", &[]);
+    let tasks: Vec<TaskId> = (0..10).map(|i| draft.task(&format!("leaf-{i}"), &[root])).collect();
+    let mut cluster = Cluster::with(config, &[1]);
+    cluster.submit(&draft.graph(), &tasks);
+    cluster.finish(root, 8);
+    cluster.state.processing(WorkerId(0)).count()
+}
+
+#[test]
+fn what_counts_as_root_ish_is_what_the_settings_say() {
+    assert_eq!(sent_of_ten(checked()), 2);
+    let per_thread = |tasks| Config { rootish_tasks_per_thread: tasks, ..checked() };
+    assert_eq!((sent_of_ten(per_thread(9)), sent_of_ten(per_thread(10))), (2, 10));
+    let groups = |groups| Config { rootish_groups: groups, ..checked() };
+    assert_eq!((sent_of_ten(groups(2)), sent_of_ten(groups(1))), (2, 10));
+    let read = |tasks| Config { rootish_group_tasks: tasks, ..checked() };
+    assert_eq!((sent_of_ten(read(2)), sent_of_ten(read(1))), (2, 10));
+}
+
 /// Of 32 tasks that read two leaves each: how many have leaves of `nbytes` from different workers.
 fn pairs_apart(nbytes: u64) -> usize {
     let mut draft = Draft::default();

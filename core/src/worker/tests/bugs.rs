@@ -147,7 +147,8 @@ fn bug_4793_4929_other_holders_are_tried_when_one_is_busy() {
 }
 
 /// A peer that breaks off at any moment gives one end; a second end of the same transfer, or one of
-/// a transfer that never was, changes nothing.
+/// a transfer that never was, changes nothing. What breaks off at connect, at send, mid-payload and
+/// after the payload is told by tests of the same number in `transport/tests/objects.rs`.
 #[test]
 fn bug_8006_5951_each_transfer_ends_exactly_once() {
     for end in [broken(0), busy(0), unstorable(0), gathered(0, &[1], &[]), damaged(0, &[1])] {

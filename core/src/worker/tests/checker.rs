@@ -23,7 +23,7 @@ const BREACHES: &[Breach] = &[
     (Ready, |worker| worker.ready.clear(), "ready holds others than ready tasks"),
     (Constrained, |worker| worker.constrained.clear(), "the queues hold others"),
     (Ready, |worker| worker.running = true, "tasks are ready and nothing runs"),
-    (Constrained, |worker| worker.resources[0].available -= 1, "does not add up"),
+    (Constrained, |worker| worker.resources[0].taken += 1, "does not add up"),
     (Fetch, |worker| worker.fetch_count += 1, "fetch_count is wrong"),
     (Fetch, |worker| worker.running = true, "a peer that could be asked is not"),
     (

@@ -180,7 +180,7 @@ fn a_network_failure_forgets_all_that_the_peer_held() {
 #[test]
 fn missing_tasks_are_asked_for_until_a_holder_is_known() {
     let mut bench = in_state(Missing);
-    let interval = Config::default().find_missing_ns;
+    let interval = crate::worker::FIND_MISSING_NS;
     for round in 1..4 {
         bench.now = Time(NOW + round * interval);
         let next = WorkerInstruction::SetTimer(bench.now.after_ns(interval));

@@ -11,6 +11,7 @@ mod edges;
 mod gathering;
 mod random;
 mod replicas;
+mod resources;
 mod status;
 mod stealing;
 
@@ -404,7 +405,7 @@ pub(super) fn timer(after_ns: u64) -> WorkerInstruction {
 
 /// The timer of find-missing, set when the first task goes missing.
 pub(super) fn missing_timer() -> WorkerInstruction {
-    timer(Config::default().find_missing_ns)
+    timer(super::FIND_MISSING_NS)
 }
 
 pub(super) fn status(status: WorkerStatus) -> WorkerInstruction {

@@ -198,7 +198,11 @@ impl World {
     fn misfortune(&mut self) {
         let task = self.task();
         let worker = 1 + pick(&mut self.rng, PEERS);
-        match self.rng.below(8) {
+        match self.rng.below(9) {
+            8 => {
+                let total = 500_000 * self.rng.below(3);
+                self.to_worker.push_back(gpus(total));
+            }
             0 | 1 => {
                 self.truth.remove(&(worker, task));
             }
@@ -387,6 +391,7 @@ impl World {
     fn heal(&mut self) {
         self.wild = false;
         self.to_worker.push_back(WorkerEvent::Unpause);
+        self.to_worker.push_back(gpus(1_000_000));
         for _ in 0..2_000 {
             self.deliver_to_worker();
             self.deliver_to_scheduler();
@@ -464,4 +469,9 @@ fn equal_seeds_give_equal_runs() {
         format!("{:?}", world.bench.worker.transitions().all().collect::<Vec<_>>())
     };
     assert_eq!(run(), run());
+}
+
+/// The worker has so many millionths of a GPU.
+fn gpus(total: u64) -> WorkerEvent {
+    WorkerEvent::SetResources { resources: vec![("GPU".to_owned(), total)] }
 }

@@ -5,8 +5,7 @@ use super::rounded;
 use std::f32::consts::FRAC_2_PI;
 
 /// π/2 in four parts; an integer below 2^13 times one of the first three is exact.
-const HALF_PI: [f32; 4] =
-    [1.570_312_5, 4.837_512_969_970_703e-4, 7.549_533_620_476_723e-8, 2.563_344_068_257e-12];
+const HALF_PI: [f32; 4] = [1.570_312_5, 4.837_513e-4, 7.549_533_6e-8, 2.563_344e-12];
 
 /// Arguments to which the products with these parts are exact.
 const LIMIT: f32 = 12_000.0;

@@ -5,7 +5,7 @@ use super::{at_least, at_most, power_of_two, rounded};
 use std::f32::consts::LOG2_E;
 
 /// ln 2 in two parts; an integer below 2^15 times the first is exact.
-const LN2: [f32; 2] = [0.693_359_375, -2.121_944_4e-4];
+pub(super) const LN2: [f32; 2] = [0.693_359_4, -2.121_944_4e-4];
 
 /// (e^r − 1 − r) / r² by powers of r.
 const E: [f32; 5] = [0.499_999_94, 0.166_665_18, 0.041_668_408, 0.008_368_927, 0.001_381_416_2];

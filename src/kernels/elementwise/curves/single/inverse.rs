@@ -2,10 +2,11 @@
 
 use super::super::{Arccos, Arcsin, Arctan, Arctan2, Cbrt, Curve, Curve2, choose};
 use super::rounded;
+use std::f32::consts::{FRAC_PI_2, PI};
 
 /// π/2 and π in two parts.
-const HALF_PI: [f32; 2] = [1.570_796_4, -4.371_139e-8];
-const PI: [f32; 2] = [3.141_592_7, -8.742_278e-8];
+const HALF_PI: [f32; 2] = [FRAC_PI_2, -4.371_139e-8];
+const WHOLE_PI: [f32; 2] = [PI, -8.742_278e-8];
 
 /// (arctan t − t) / t³ by powers of t², to t = 1.
 const A: [f32; 9] = [
@@ -55,7 +56,7 @@ impl Curve2<f32> for Arctan2 {
         let quotient = choose(steep, along, up) / choose(steep, up, along);
         let angle = within_one(quotient);
         let angle = choose(steep, HALF_PI[0] - (angle - HALF_PI[1]), angle);
-        choose(x < 0.0, PI[0] - (angle - PI[1]), angle).copysign(y)
+        choose(x < 0.0, WHOLE_PI[0] - (angle - WHOLE_PI[1]), angle).copysign(y)
     }
     /// Points not too near to an axis, neither zero nor infinite.
     #[inline(always)]

@@ -1,10 +1,8 @@
 //! Logarithms of f32: x = 2^k · (1 + f) with 1 + f between the roots of 1/2 and of 2.
 
 use super::super::{Curve, Log, Log1p, Log2, Log10, choose};
+use super::exponential::LN2;
 use super::power_of_two;
-
-/// ln 2 in two parts; an integer below 2^15 times the first is exact.
-const LN2: [f32; 2] = [0.693_359_375, -2.121_944_4e-4];
 
 /// (ln(1 + f) − f + f²/2) / f³ by powers of f.
 const L: [f32; 8] = [
@@ -49,7 +47,7 @@ fn natural(power: u32, f: f32) -> f32 {
 
 #[inline(always)]
 fn is_normal(x: f32) -> bool {
-    (x >= f32::MIN_POSITIVE) & (x < f32::INFINITY)
+    (x >= f32::MIN_POSITIVE) & x.is_finite()
 }
 
 impl Curve<f32> for Log {
