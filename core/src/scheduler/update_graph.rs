@@ -168,11 +168,29 @@ impl SchedulerState {
         self.counts[TaskState::Released as usize] +=
             super::instruction::position(graph.len() - first);
         self.link(graph, first);
+        self.count_first_readers(first);
         self.attribute(graph, first);
         let known = &self.config.default_task_durations_ns;
         self.families.extend(graph, &mut self.tasks, first, known);
         let few = (self.config.rootish_groups, self.config.rootish_group_tasks);
         self.families.link(&self.tasks, &self.dependencies, few);
+    }
+
+    /// An input that one task read has more readers now: what the worker of that task has yet to
+    /// fetch for it is counted from here on.
+    fn count_first_readers(&mut self, first: usize) {
+        let new = self.dependencies.offsets[first] as usize;
+        let mut inputs: Vec<TaskId> = self.dependencies.values[new..].to_vec();
+        inputs.sort_unstable();
+        inputs.dedup();
+        for input in inputs.into_iter().filter(|input| input.index() < first) {
+            let mut old = self.dependents.row(input).iter().filter(|task| task.index() < first);
+            let (Some(&reader), None) = (old.next(), old.next()) else { continue };
+            let Some(worker) = self.tasks[reader.index()].worker() else { continue };
+            if !self.overflow.holds(&self.tasks[input.index()], worker) {
+                self.needs_what.add(worker, input, 1);
+            }
+        }
     }
 
     /// Gives the tasks from `first` on their priorities; `order` are their positions.
