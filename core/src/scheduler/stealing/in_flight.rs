@@ -89,9 +89,9 @@ impl InFlight {
             let [_, (_, (occupancy_ns, slots))] = request.deltas();
             request.thief = NOBODY;
             if let Some(delta) = self.deltas.get_mut(&worker) {
-                delta.requests -= 1;
-                delta.occupancy_ns -= occupancy_ns;
                 delta.slots -= slots;
+                delta.occupancy_ns -= occupancy_ns;
+                delta.requests -= 1;
                 if delta.requests == 0 {
                     self.deltas.remove(&worker);
                 }
