@@ -418,17 +418,19 @@ impl Simulation {
 
     /// Whether some machine gives a task what it asks for.
     fn is_satisfiable(&self, task: TaskId) -> bool {
+        (0..self.machines.len()).any(|slot| self.may_run(task, slot))
+    }
+
+    /// Whether a machine gives a task what it asks for, and is one of those that it names.
+    fn may_run(&self, task: TaskId, slot: usize) -> bool {
         let Some(terms) = self.workload.graph.attributes_of(task) else { return true };
-        let asks = self.workload.asks(task);
+        let (asks, spec) = (self.workload.asks(task), &self.machines[slot].spec);
         let open = terms.workers.is_empty() && terms.hosts.is_empty();
-        (0..).zip(&self.machines).any(|(slot, machine): (usize, _)| {
-            let spec = &machine.spec;
-            let named = terms.workers.contains(&slot.to_string())
-                || terms.hosts.contains(&spec.host_name());
-            (open || named || terms.allow_other_workers)
-                && asks.threads <= spec.nthreads
-                && asks.gpu <= spec.gpu
-        })
+        let named =
+            terms.workers.contains(&slot.to_string()) || terms.hosts.contains(&spec.host_name());
+        (open || named || terms.allow_other_workers)
+            && asks.threads <= spec.nthreads
+            && asks.gpu <= spec.gpu
     }
 
     /// The lives that go on, by slot.

@@ -1,5 +1,5 @@
 //! What runs on a worker at once fits its threads and its resources, counted anew from what each task
-//! asks for; the core knows of every run, and what a run reads stays until it ends.
+//! asks for, and may run there; the core knows of every run, and what a run reads stays until it ends.
 
 use crate::sim::Simulation;
 use crate::worker::State;
@@ -22,6 +22,9 @@ pub(super) fn check(simulation: &Simulation) -> Result<(), String> {
                 threads += asks.threads.clamp(1, machine.spec.nthreads);
             }
             gpu += asks.gpu;
+            if !simulation.may_run(run.task, simulation.slot_of[life.worker.index()]) {
+                return Err(format!("worker {number} runs {}, which asks for others", run.task.0));
+            }
             // A run that was given up and wanted again has read what it reads.
             let fresh = simulation.scheduler.run_of(run.task) == run.run_id;
             let wanted = fresh
