@@ -54,7 +54,10 @@ pub(super) fn run(args: LogsArgs) -> anyhow::Result<ExitCode> {
         let result = (last == Some(index)).then(|| result_of(&options.output, &args.key)).flatten();
         if let Some(path) = &result {
             stdout = std::fs::read(path).map_err(|error| {
-                UserError::new(format!("cannot be read: {error}"), path.display().to_string())
+                UserError::new(
+                    format!("a result cannot be read: {error}"),
+                    path.display().to_string(),
+                )
             })?;
         }
         if args.json {

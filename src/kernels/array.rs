@@ -278,6 +278,7 @@ mod tests {
     fn sizes_that_overflow_are_found() {
         assert_eq!(nbytes_of(DType::F64, &[1 << 40, 1 << 40]), None);
         assert_eq!(nbytes_of(DType::F64, &[1 << 60]), None);
-        assert_eq!(nbytes_of(DType::F64, &[1 << 60, 0, 1 << 60]), Some(0));
+        assert_eq!(nbytes_of(DType::F64, &[1 << 60, 0, 1 << 60]), None);
+        assert_eq!(nbytes_of(DType::F64, &[1 << 40, 0, 3]), Some(0));
     }
 }
