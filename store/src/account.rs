@@ -7,6 +7,10 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
+/// Warm memory that may always lie idle below the highest use: a few tasks' results, which come and
+/// go together and would cost fresh pages each time.
+const IDLE: u64 = 64 << 20;
+
 /// Counters of one store.
 #[derive(Debug)]
 pub(crate) struct Account {
@@ -116,11 +120,11 @@ impl Account {
 
     /// Most warm memory that is worth keeping once `coming` more bytes are used. Used and warm
     /// together never exceed the highest use so far, so warm memory never raises the process's
-    /// high-water mark; and at most half of that highest use lies idle.
+    /// high-water mark; and at most half of that highest use lies idle, or what a few tasks need.
     pub(crate) fn warm_allowance(&self, coming: u64) -> u64 {
         let used = self.used_bytes().saturating_add(coming);
         let peak = self.peak_used.load(SeqCst);
-        (peak / 2).min(peak.saturating_sub(used))
+        (peak / 2).max(IDLE).min(peak.saturating_sub(used))
     }
 
     pub(crate) fn warm_free_bytes(&self) -> u64 {

@@ -148,14 +148,15 @@ fn freed_memory_is_used_again_last_in_first_out() {
     let mut held: Vec<Writing> = (0..4).map(|_| store.reserve(3 << 20, 0).unwrap()).collect();
     let addresses: Vec<_> = held.iter_mut().map(|one| one.bytes_mut().as_ptr()).collect();
     held.truncate(2);
-    // Two are warm, half of the highest use.
+    // Two are warm.
     assert_eq!(store.usage().warm_free_bytes, 6 << 20);
     let mut again = store.reserve((3 << 20) - 100, 0).unwrap();
     assert!(addresses[2..].contains(&again.bytes_mut().as_ptr()));
     assert_eq!(store.usage().warm_free_bytes, 3 << 20);
     assert_eq!(store.usage().fragmentation_bytes, 100);
     drop((again, held));
-    assert!(store.usage().warm_free_bytes <= 6 << 20);
+    // All of it is little enough to lie idle.
+    assert_eq!(store.usage().warm_free_bytes, 12 << 20);
     store.release_warm();
     assert_eq!(store.usage().capacity_bytes, 0);
 }
@@ -222,7 +223,8 @@ fn flat_use_of_a_size_that_its_class_rounds_up_stays_warm() {
 
 #[test]
 fn a_size_that_is_used_now_stays_warm_in_place_of_one_that_was() {
-    let (early, late) = (8 << 20, 2 << 20);
+    // More than may always lie idle: half of the highest use stays warm.
+    let (early, late) = (128 << 20, 32 << 20);
     let store = Store::new(0);
     let both = [store.reserve(early, 0).unwrap(), store.reserve(early, 0).unwrap()];
     drop(both);
@@ -253,7 +255,7 @@ fn a_longer_object_in_a_warm_buffer_pays_for_its_new_pages_only() {
     let short_one = store.reserve(short, 0).unwrap();
     assert_eq!(store.reserve(long - short, 0).unwrap().nbytes(), 600_000);
     drop((held, short_one));
-    assert!(store.usage().warm_free_bytes <= long);
+    assert!(store.usage().warm_free_bytes <= 2 * long);
 }
 
 #[test]
