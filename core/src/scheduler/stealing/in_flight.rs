@@ -85,6 +85,7 @@ impl InFlight {
 
     /// A worker is gone that requests were for.
     pub(in crate::scheduler) fn forget_thief(&mut self, worker: WorkerId) {
+        self.coming.remove(&worker);
         for request in self.requests.values_mut().filter(|request| request.thief == worker) {
             let [_, (_, (occupancy_ns, slots))] = request.deltas();
             request.thief = NOBODY;
@@ -163,7 +164,8 @@ impl InFlight {
             let delta = self.deltas.get(worker);
             delta.is_some_and(|delta| (delta.occupancy_ns, delta.slots) == *sum)
         });
-        let constrained = self.requests.values().filter(|request| request.is_constrained).count();
+        let is_coming = |one: &&Request| one.is_constrained && one.thief != NOBODY;
+        let constrained = self.requests.values().filter(is_coming).count();
         let coming = self.coming.values().map(Vec::len).sum::<usize>();
         if agree && self.deltas.len() == sums.len() && coming == constrained {
             return Ok(());
